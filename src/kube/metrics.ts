@@ -1,0 +1,146 @@
+// What is measured about traffic with the API server, watches, queues and reconciles. No label has unbounded values.
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** How one reconcile ended. */
+export type ReconcileResult = 'success' | 'error' | 'requeue_after' | 'terminal_error' | 'timeout';
+
+/** What one queue reports. Seconds everywhere. */
+export type QueueMetrics = {
+  /** Keys that are ready and not yet handed out. */
+  depth: (keys: number) => void;
+  added: () => void;
+  retried: () => void;
+  /** From ready to handed out. */
+  waited: (seconds: number) => void;
+  /** From handed out to done. */
+  worked: (seconds: number) => void;
+  /** Read at each scrape: the sum over all keys being worked on, and the longest of them. */
+  unfinished: (read: () => { totalSeconds: number; longestSeconds: number }) => void;
+};
+
+/** What one controller reports. */
+export type ControllerMetrics = {
+  reconciled: (result: ReconcileResult, seconds: number) => void;
+  activeWorkers: (workers: number) => void;
+};
+
+/** Why a watch had to be opened again. */
+export type WatchRestart = 'ended' | 'expired' | 'silent' | 'error';
+
+/** All that `kube` measures. */
+export type KubeMetrics = {
+  /** `code` is the HTTP status, or `error` when no answer came. `resource` is a plural, with its subresource. */
+  request: (method: string, resource: string, code: string, seconds: number) => void;
+  requestRetried: (resource: string) => void;
+  listed: (resource: string) => void;
+  watchRestarted: (resource: string, reason: WatchRestart) => void;
+  watchEvent: (resource: string, type: string) => void;
+  parseFailed: (resource: string) => void;
+  handlerFailed: (resource: string) => void;
+  cached: (resource: string, objects: number) => void;
+  queue: (name: string) => QueueMetrics;
+  controller: (name: string) => ControllerMetrics;
+};
+
+const latencyBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const workBuckets = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Registers the metrics of `kube` on a registry. The names are those that Kubernetes' own components use, where they have one. */
+export function createKubeMetrics(registry: Registry): KubeMetrics {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
+    new Histogram({ name, help, labelNames, buckets, registers });
+
+  const requests = counter('rest_client_requests_total', 'Requests to the API server.', ['method', 'resource', 'code']);
+  const retries = counter('rest_client_request_retries_total', 'Requests sent again.', ['resource']);
+  const latency = histogram(
+    'rest_client_request_duration_seconds',
+    'Time from sending a request to the end of its answer, in seconds.',
+    ['method', 'resource'],
+    latencyBuckets,
+  );
+  const lists = counter('reflector_lists_total', 'Complete lists taken by caches.', ['resource']);
+  const restarts = counter('reflector_watch_restarts_total', 'Watches opened again.', ['resource', 'reason']);
+  const events = counter('reflector_watch_events_total', 'Events received by watches.', ['resource', 'type']);
+  const parse = counter('reflector_parse_failures_total', 'Objects that could not be read.', ['resource']);
+  const handlers = counter('reflector_handler_failures_total', 'Event handlers that threw.', ['resource']);
+  const objects = gauge('reflector_objects', 'Objects held in a cache.', ['resource']);
+
+  const depth = gauge('workqueue_depth', 'Keys ready to be worked on.', ['name']);
+  const adds = counter('workqueue_adds_total', 'Keys added.', ['name']);
+  const queueRetries = counter('workqueue_retries_total', 'Keys added again after a failure.', ['name']);
+  const waited = histogram(
+    'workqueue_queue_duration_seconds',
+    'Time a ready key waited, in seconds.',
+    ['name'],
+    workBuckets,
+  );
+  const worked = histogram(
+    'workqueue_work_duration_seconds',
+    'Time a key was worked on, in seconds.',
+    ['name'],
+    workBuckets,
+  );
+  const unfinishedReaders = new Map<string, () => { totalSeconds: number; longestSeconds: number }>();
+  new Gauge({
+    name: 'workqueue_unfinished_work_seconds',
+    help: 'Time spent so far on keys that are not done, summed, in seconds.',
+    labelNames: ['name'],
+    registers,
+    collect() {
+      for (const [name, read] of unfinishedReaders) this.set({ name }, read().totalSeconds);
+    },
+  });
+  new Gauge({
+    name: 'workqueue_longest_running_processor_seconds',
+    help: 'Time spent so far on the key that is worked on longest, in seconds.',
+    labelNames: ['name'],
+    registers,
+    collect() {
+      for (const [name, read] of unfinishedReaders) this.set({ name }, read().longestSeconds);
+    },
+  });
+  const reconciles = counter('controller_reconcile_total', 'Reconciles by how they ended.', ['controller', 'result']);
+  const reconcileTime = histogram(
+    'controller_reconcile_duration_seconds',
+    'Duration of a reconcile, in seconds.',
+    ['controller'],
+    workBuckets,
+  );
+  const workers = gauge('controller_active_workers', 'Reconciles running now.', ['controller']);
+
+  return {
+    request(method, resource, code, seconds) {
+      requests.inc({ method, resource, code });
+      latency.observe({ method, resource }, seconds);
+    },
+    requestRetried: (resource) => retries.inc({ resource }),
+    listed: (resource) => lists.inc({ resource }),
+    watchRestarted: (resource, reason) => restarts.inc({ resource, reason }),
+    watchEvent: (resource, type) => events.inc({ resource, type }),
+    parseFailed: (resource) => parse.inc({ resource }),
+    handlerFailed: (resource) => handlers.inc({ resource }),
+    cached: (resource, count) => objects.set({ resource }, count),
+    queue: (name) => ({
+      depth: (keys) => depth.set({ name }, keys),
+      added: () => adds.inc({ name }),
+      retried: () => queueRetries.inc({ name }),
+      waited: (seconds) => waited.observe({ name }, seconds),
+      worked: (seconds) => worked.observe({ name }, seconds),
+      unfinished: (read) => {
+        unfinishedReaders.set(name, read);
+      },
+    }),
+    controller: (controller) => ({
+      reconciled(result, seconds) {
+        reconciles.inc({ controller, result });
+        reconcileTime.observe({ controller }, seconds);
+      },
+      activeWorkers: (running) => workers.set({ controller }, running),
+    }),
+  };
+}
