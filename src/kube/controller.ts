@@ -1,0 +1,182 @@
+// The loop that works a queue off: one call of `reconcile` a key, and what its result means for the key.
+
+import { type SetTimer, systemTimer } from './alarm.ts';
+import type { Log } from './log.ts';
+import type { KubeMetrics, ReconcileResult } from './metrics.ts';
+import { type Queue, URGENT } from './queue.ts';
+
+/** What a reconcile that did not throw asks for: nothing, or to be called again later, with the same priority if none is named. */
+export type Result = { requeueAfterMs?: number; priority?: number } | undefined;
+
+/** An error that no repetition can cure: the key is left alone until something about it changes. */
+export class TerminalError extends Error {
+  override name = 'TerminalError';
+}
+
+export type Reconcile = (key: string, o: { priority: number; signal: AbortSignal }) => Promise<Result>;
+
+export type Controller = {
+  /** Resolves when no worker runs any more. Rejects, before any has started, when a source did not sync in two minutes. */
+  stopped: Promise<void>;
+  /**
+   * Takes no more keys and waits for the calls that are running. Those that have not ended after 30 s are aborted and no
+   * longer waited for.
+   */
+  stop(): Promise<void>;
+};
+
+const syncTimeoutMs = 120_000;
+const graceMs = 30_000;
+const urgentRetryMs = 5_000;
+
+/**
+ * Works off the queue with so many workers, once every source has synced.
+ *
+ * A throw is an error and never ends the process: the key comes again after a growing delay, of 5 s at most when `urgent`
+ * says it has a due lapse, and then ahead of all others. A call that takes longer than `timeoutMs` has its signal aborted
+ * and counts as failed whatever it returns; its key stays its own until it has ended, since two calls for one key must
+ * never overlap.
+ */
+export function startController(o: {
+  name: string;
+  queue: Queue;
+  workers: number;
+  reconcile: Reconcile;
+  log: Log;
+  metrics: KubeMetrics;
+  timeoutMs: number;
+  urgent?: (key: string) => boolean;
+  sources?: { synced(): Promise<void> }[];
+  setTimer?: SetTimer;
+}): Controller {
+  const setTimer = o.setTimer ?? systemTimer;
+  const metrics = o.metrics.controller(o.name);
+  const stopping = new AbortController();
+  const running = new Set<AbortController>();
+
+  async function handle(key: string, priority: number): Promise<void> {
+    const call = new AbortController();
+    running.add(call);
+    metrics.activeWorkers(running.size);
+    const started = performance.now();
+    let timedOut = false;
+    const cancelTimeout = setTimer(() => {
+      timedOut = true;
+      call.abort(new Error(`reconcile took longer than ${o.timeoutMs / 1000} s`));
+    }, o.timeoutMs);
+    let result: Result;
+    let failure: { error: unknown } | undefined;
+    try {
+      result = await o.reconcile(key, { priority, signal: call.signal });
+      call.signal.throwIfAborted();
+    } catch (error) {
+      failure = { error };
+    } finally {
+      cancelTimeout();
+      running.delete(call);
+      metrics.activeWorkers(running.size);
+    }
+    const outcome =
+      failure === undefined ? succeed(key, priority, result) : fail(key, priority, failure.error, timedOut);
+    metrics.reconciled(outcome, (performance.now() - started) / 1000);
+  }
+
+  function succeed(key: string, priority: number, result: Result): ReconcileResult {
+    o.queue.forget(key);
+    if (result?.requeueAfterMs === undefined || result.requeueAfterMs <= 0) return 'success';
+    o.queue.add(key, { afterMs: result.requeueAfterMs, priority: result.priority ?? priority });
+    return 'requeue_after';
+  }
+
+  function fail(key: string, priority: number, error: unknown, timedOut: boolean): ReconcileResult {
+    const fields = { controller: o.name, key, error: messageOf(error) };
+    if (error instanceof TerminalError) {
+      o.log.error('reconcile failed for good; it is tried again when something changes', fields);
+      return 'terminal_error';
+    }
+    const due = isUrgent(key);
+    o.queue.addRateLimited(
+      key,
+      due ? { priority: Math.max(priority, URGENT), maxDelayMs: urgentRetryMs } : { priority },
+    );
+    o.log.error('reconcile failed; it will be tried again', fields);
+    return timedOut ? 'timeout' : 'error';
+  }
+
+  function isUrgent(key: string): boolean {
+    try {
+      return o.urgent?.(key) ?? false;
+    } catch (error) {
+      // Retrying too soon is harmless, retrying a due lapse too late is not.
+      o.log.error('could not tell whether a key is urgent', { controller: o.name, key, error: messageOf(error) });
+      return true;
+    }
+  }
+
+  async function work(): Promise<void> {
+    for (;;) {
+      const taken = await o.queue.get();
+      if (taken === undefined) return;
+      try {
+        await handle(taken.key, taken.priority);
+      } finally {
+        o.queue.done(taken.key);
+      }
+    }
+  }
+
+  async function run(): Promise<void> {
+    await allSynced(o.name, o.sources ?? [], stopping.signal, setTimer);
+    if (stopping.signal.aborted) return;
+    await Promise.all(Array.from({ length: o.workers }, work));
+  }
+
+  const stopped = run();
+  return {
+    stopped,
+    async stop() {
+      stopping.abort();
+      o.queue.shutDown();
+      await new Promise<void>((resolve, reject) => {
+        const cancel = setTimer(() => {
+          for (const call of running) call.abort(new Error('the controller is stopping'));
+          resolve();
+        }, graceMs);
+        stopped.then(resolve, reject).finally(cancel);
+      });
+    },
+  };
+}
+
+/** Resolves when all sources have synced or the signal is aborted; rejects when that takes longer than two minutes. */
+async function allSynced(
+  name: string,
+  sources: { synced(): Promise<void> }[],
+  signal: AbortSignal,
+  setTimer: SetTimer,
+): Promise<void> {
+  if (sources.length === 0) return;
+  await new Promise<void>((resolve, reject) => {
+    const cancel = setTimer(() => {
+      const seconds = syncTimeoutMs / 1000;
+      reject(
+        new Error(
+          `controller ${name}: its caches did not sync within ${seconds} s; is the API server reachable, and may this account list and watch what the controller needs?`,
+        ),
+      );
+    }, syncTimeoutMs);
+    const settle = (then: () => void) => {
+      cancel();
+      then();
+    };
+    signal.addEventListener('abort', () => settle(resolve), { once: true });
+    Promise.all(sources.map((source) => source.synced())).then(
+      () => settle(resolve),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
