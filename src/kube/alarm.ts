@@ -45,7 +45,10 @@ export class Alarm {
 
   #wake(): void {
     if (this.#at === undefined) return;
-    if (this.#now() < this.#at) return this.#arm();
+    if (this.#now() < this.#at) {
+      this.#arm();
+      return;
+    }
     this.#at = undefined;
     this.#cancel = undefined;
     this.#onRing();
