@@ -9,7 +9,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export type Program = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kubectl';
+const programs = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
+export type Program = (typeof programs)[number];
 
 /** The oldest minor version of each program that serves: MutatingAdmissionPolicy is on by default from Kubernetes 1.36. */
 const oldest: Record<Program, { major: number; minor: number; arguments: string[] }> = {
@@ -61,7 +62,7 @@ async function locate(): Promise<Record<Program, string>> {
     'kube-controller-manager': await find('kube-controller-manager'),
     kubectl: await find('kubectl'),
   };
-  const missing = (Object.keys(oldest) as Program[]).filter((program) => !paths[program]);
+  const missing = programs.filter((program) => !paths[program]);
   const cache = missing.length > 0 ? await build(missing) : '';
   const path = (program: Program) => paths[program] ?? join(cache, program);
   return {

@@ -1,4 +1,5 @@
 // The control plane's keys: a certificate authority of its own, and what it signs.
+import type { webcrypto } from 'node:crypto';
 import './reflection.ts';
 import * as x509 from '@peculiar/x509';
 
@@ -25,11 +26,11 @@ function pem(label: string, der: ArrayBuffer): string {
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
-async function generate(): Promise<CryptoKeyPair> {
+async function generate(): Promise<webcrypto.CryptoKeyPair> {
   return crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 }
 
-async function privatePem(keys: CryptoKeyPair): Promise<string> {
+async function privatePem(keys: webcrypto.CryptoKeyPair): Promise<string> {
   return pem('PRIVATE KEY', await crypto.subtle.exportKey('pkcs8', keys.privateKey));
 }
 

@@ -61,6 +61,32 @@ export type ControlPlane = {
   stop(): Promise<void>;
 };
 
+/**
+ * What acts on RBAC, namespaces, service accounts, owners, quotas and workloads. Every controller more delays the start by
+ * 0.15 s, since each gets a ServiceAccount of its own under the client limits that the dead man's figures depend on; and
+ * the node lifecycle's would evict tests' pods, whose nodes no kubelet renews.
+ */
+const controllers = [
+  'clusterrole-aggregation-controller',
+  'cronjob-controller',
+  'daemonset-controller',
+  'deployment-controller',
+  'disruption-controller',
+  'endpoints-controller',
+  'garbage-collector-controller',
+  'job-controller',
+  'namespace-controller',
+  'pod-garbage-collector-controller',
+  'replicaset-controller',
+  'resourcequota-controller',
+  'root-ca-certificate-publisher-controller',
+  'serviceaccount-controller',
+  'serviceaccount-token-controller',
+  'statefulset-controller',
+  'ttl-after-finished-controller',
+  'validatingadmissionpolicy-status-controller',
+];
+
 const startTimeoutMs = 120_000;
 const admin: User = { user: 'hallpass-test-admin', groups: ['system:masters'] };
 
@@ -273,8 +299,7 @@ async function startIn(
         '--use-service-account-credentials=true',
         `--service-account-private-key-file=${file('service-accounts.key')}`,
         `--root-ca-file=${file('ca.crt')}`,
-        // No kubelet renews a node here: this controller would evict the pods of tests after a while.
-        '--controllers=*,-node-lifecycle-controller',
+        `--controllers=${controllers.join()}`,
         '--profiling=false',
       ],
       logFile: file('kube-controller-manager.log'),

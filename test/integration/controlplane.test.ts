@@ -1,0 +1,131 @@
+// The control plane that all integration tests stand on: complete, alone, and gone when its starter is.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+
+/** A process that has ended but was not waited for yet is gone, too. */
+async function runs(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') R');
+  return !/\) [ZX]/.test(state);
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+describe('a control plane', () => {
+  let first: ControlPlane;
+  let second: ControlPlane;
+
+  before(async () => {
+    [first, second] = await Promise.all([startControlPlane(), startControlPlane()]);
+  });
+  after(() => Promise.all([first?.stop(), second?.stop()]));
+
+  it('serves the version that hallpass is built for, and kubectl agrees with it', async () => {
+    const { stdout, stderr, code } = await first.kubectl(['version', '--output=json']);
+    expect(code, stderr).to.equal(0);
+    const { serverVersion } = JSON.parse(stdout);
+    expect(Number.parseInt(serverVersion.minor, 10)).to.be.at.least(36);
+    expect(stderr).to.not.contain('version difference');
+  });
+
+  it('shows nothing of what is written to another one beside it', async () => {
+    expect((await first.kubectl(['create', 'configmap', 'here'])).code).to.equal(0);
+    expect((await first.kubectl(['get', 'configmap', 'here'])).code).to.equal(0);
+    expect((await second.kubectl(['get', 'configmap', 'here'])).stderr).to.contain('NotFound');
+    expect(second.server).to.not.equal(first.server);
+  });
+
+  it('refuses the certificates of another one', async () => {
+    const theirs = await second.credentialsFor({ user: 'jane', groups: ['system:masters'] });
+    expect(theirs.certificateAuthority).to.not.equal(first.certificateAuthority);
+    const result = await first.kubectl(['get', 'nodes'], { kubeconfig: second.kubeconfig });
+    expect(result.code, 'another one answers at its own address').to.equal(0);
+    const confused = await first.kubectl(['get', 'nodes', `--server=${first.server}`], {
+      kubeconfig: second.kubeconfig,
+    });
+    expect(confused.stderr).to.contain('certificate');
+    expect(confused.code).to.not.equal(0);
+  });
+
+  it('knows a user and all groups by the client certificate', async () => {
+    const kubeconfig = await first.kubeconfigFor({ user: 'jane', groups: ['team-a', 'team-b'] });
+    const { stdout } = await first.kubectl(['auth', 'whoami', '--output=json'], { kubeconfig });
+    const { userInfo } = JSON.parse(stdout).status;
+    expect(userInfo.username).to.equal('jane');
+    expect(userInfo.groups).to.have.members(['team-a', 'team-b', 'system:authenticated']);
+    const refused = await first.kubectl(['get', 'pods'], { kubeconfig });
+    expect(refused.stderr).to.contain('Forbidden');
+  });
+
+  it('makes service accounts, and signs tokens for them that it accepts', async () => {
+    await first.serviceAccountReady();
+    const { stdout: token, stderr } = await first.kubectl(['create', 'token', 'default']);
+    expect(token.trim(), stderr).to.match(/^ey/);
+    const kubeconfig = await first.kubeconfigFor({ token: token.trim() });
+    const { stdout } = await first.kubectl(['auth', 'whoami', '--output=json'], { kubeconfig });
+    expect(JSON.parse(stdout).status.userInfo.username).to.equal('system:serviceaccount:default:default');
+  });
+
+  it('comes back with its data at the same address after its API server was killed', async () => {
+    await second.kubectl(['create', 'configmap', 'kept']);
+    second.apiServer.kill('SIGKILL');
+    await second.apiServer.stop();
+    expect((await second.kubectl(['get', 'configmap', 'kept'])).stderr).to.contain('refused');
+    await second.apiServer.start();
+    expect((await second.kubectl(['get', 'configmap', 'kept'])).code).to.equal(0);
+  });
+
+  it('leaves neither processes nor state behind when it is stopped', async () => {
+    const third = await startControlPlane();
+    const pids = [third.apiServer.pid, third.controllerManager.pid, third.supervisor.pid];
+    expect(await Promise.all(pids.map(runs))).to.deep.equal([true, true, true]);
+    await third.stop();
+    expect(await Promise.all(pids.map(runs))).to.deep.equal([false, false, false]);
+    expect(await exists(third.directory)).to.equal(false);
+  });
+
+  it('leaves neither processes nor state behind when its starter is killed', async () => {
+    const starter = startElsewhere();
+    const [line] = await once(createInterface({ input: starter.stdout }), 'line');
+    const { pids, directory } = JSON.parse(line);
+    expect(pids).to.have.lengthOf(4);
+    expect(await Promise.all(pids.map(runs))).to.deep.equal([true, true, true, true]);
+
+    starter.kill('SIGKILL');
+    await once(starter, 'exit');
+
+    const until = performance.now() + 10_000;
+    const left = async () => (await Promise.all(pids.map(runs))).includes(true) || (await exists(directory));
+    while ((await left()) && performance.now() < until) await delay(20);
+    expect(await Promise.all(pids.map(runs))).to.deep.equal([false, false, false, false]);
+    expect(await exists(directory)).to.equal(false);
+  });
+});
+
+/** A process that starts a control plane, says what runs, and waits for ever. */
+function startElsewhere(): ChildProcess & { stdout: NodeJS.ReadableStream } {
+  const module = join(dirname(import.meta.dirname), 'controlplane', 'controlplane.ts');
+  const script = `
+    import { startControlPlane } from ${JSON.stringify(module)};
+    import { readFileSync } from 'node:fs';
+    const cp = await startControlPlane();
+    const sleeper = await cp.supervisor.start({ name: 'sleeper', command: 'sleep', arguments: ['600'], logFile: cp.directory + '/sleeper.log' });
+    const pids = [cp.apiServer.pid, cp.controllerManager.pid, cp.supervisor.pid, sleeper.pid];
+    console.log(JSON.stringify({ pids, directory: cp.directory }));
+    setInterval(() => {}, 60_000);`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
