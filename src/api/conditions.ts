@@ -1,0 +1,190 @@
+// The one table of condition types and reasons: what each means and when it is present. Code, tests and docs draw on it.
+
+/** What each reason means, and what helps. A reason in a status that is not listed here is a bug. */
+export const REASONS = {
+  // Gates of a grant, in the order in which they are asked.
+  InvalidSpec:
+    'The stored object breaks a rule of its schema, so nothing rests on it. Correct the field that the message names.',
+  StampsMissing:
+    'The record of who wrote the request is missing: it was stored while the admission policies were not installed. Install them and create the object again.',
+  RequestAlreadyUsed:
+    'A receipt shows that this very request was granted before. To ask again for the same, change task.ref or use a new name.',
+  ReceiptDeleted:
+    'The receipt of this live grant was deleted. Access was ended, because the record of why it existed is gone.',
+  EndedByDeletion: 'The grant was deleted while it was active, which ends its access for good.',
+  EndPassed:
+    'The end of the grant has come: its access was removed on time, or the end lay in the past from the beginning.',
+  PendingTooLong:
+    'The request waited for more than 7 days and was denied, so that it does not come true unexpectedly. Use a new name to ask again.',
+  AgentNotFound: 'There is no AgentIdentity of this name in the namespace of the grant. It proceeds when there is one.',
+  AgentNotReady:
+    'The AgentIdentity exists, but its ServiceAccount does not yet, or the identity is invalid. See its own conditions.',
+  AgentExpired: 'The AgentIdentity has passed its expiresAt, which ended its grants for good.',
+  AgentDeleted: 'The AgentIdentity was deleted, which ended its grants for good.',
+  OutsideBoundary:
+    'A permission names a namespace outside the boundary of the AgentIdentity. Widen boundary.namespaces or narrow the permission.',
+  DurationExceedsBoundary:
+    'The grant would last longer than boundary.maxGrantDuration of the AgentIdentity. Ask for less time.',
+  TooManyActiveGrants:
+    'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
+  ForbiddenPermission:
+    'A permission covers RBAC objects, ServiceAccounts or kinds of hallpass, which no grant hands out. Remove it.',
+  RequesterLacksPermission:
+    'Whoever last wrote the request does not hold all that it hands out. Nobody can give what they do not have.',
+  CreatorLacksPermission:
+    'Whoever created the request does not hold all that it hands out. Nobody can give what they do not have.',
+  NamespaceNotFound: 'A target namespace does not exist. The grant proceeds when it does.',
+  NamespaceTerminating: 'A target namespace is being deleted: nothing can be created in it.',
+  NamespaceNotEnabled:
+    'In a target namespace hallpass was not given the right to issue. Whoever may do so applies deploy/namespace there; the message has the command.',
+  ConsentMissing:
+    'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from.',
+  ExceedsCeiling:
+    'A permission goes beyond hallpass-grantable as bound in the target namespace. Add to the ceiling or ask for less.',
+  NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',
+  GuardsMissing:
+    'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',
+  CheckFailed: 'A check could not be made, because the API server did not answer it. It is tried again.',
+  DeadManRefused:
+    'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
+  ForeignObject:
+    'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
+  Issuing: 'Every gate is passed; what gives access is being created.',
+  Granted: 'The agent has the access of this grant, until its expiresAt.',
+  Restoring: 'What had suspended the grant is over; access comes back when it has stayed so for 30 seconds.',
+  // Whether the cluster matches the verdict.
+  Settled: 'The cluster is as the verdict says; nothing is left to do for now.',
+  Waiting: 'A gate is not passed yet; the condition Granted says which.',
+  EditNeeded: 'The request can only proceed after an edit of the object; the condition Granted says which.',
+  Applying: 'Access is being created, repaired or removed; the last attempt may have failed, and is being repeated.',
+  // The dead man's Job.
+  DeadManRunning: 'In every target namespace the Job has started that ends access on time when hallpass is down.',
+  DeadManNotStarted: 'The Job that ends access when hallpass is down was not started by the Job controller yet.',
+  DeadManSuspended:
+    'The Job that ends access when hallpass is down was suspended by someone else (a queueing system, for instance) and does not count.',
+  // Identities.
+  IdentityReady: 'The ServiceAccount of the agent exists. It can do nothing but prove who it is.',
+  IdentityExpired: 'The expiresAt of the identity has passed: its grants are ended, and its ServiceAccount is gone.',
+  EndingGrants: 'The identity has expired or is being deleted; its grants end first, then its ServiceAccount goes.',
+  ServiceAccountPending:
+    'The ServiceAccount of the agent does not exist yet, or could not be created; it is tried again.',
+  RightsFound:
+    'The agent has rights by bindings that hallpass did not make, beside its grants; the message names them.',
+  NoRightsFound: 'No binding but those of hallpass gives rights to the agent.',
+} as const;
+
+/** Every reason that a condition, an event or `status.reasons` of ours may carry. */
+export type Reason = keyof typeof REASONS;
+
+/** Whether a text, from a stored status for instance, is a reason of ours. */
+export function isReason(text: string): text is Reason {
+  return Object.hasOwn(REASONS, text);
+}
+
+type ConditionRow = { kinds: readonly string[]; meaning: string; present: string; reasons: readonly Reason[] };
+
+const gates = [
+  'InvalidSpec',
+  'StampsMissing',
+  'RequestAlreadyUsed',
+  'ReceiptDeleted',
+  'EndedByDeletion',
+  'EndPassed',
+  'PendingTooLong',
+  'AgentNotFound',
+  'AgentNotReady',
+  'AgentExpired',
+  'AgentDeleted',
+  'OutsideBoundary',
+  'DurationExceedsBoundary',
+  'TooManyActiveGrants',
+  'ForbiddenPermission',
+  'RequesterLacksPermission',
+  'CreatorLacksPermission',
+  'NamespaceNotFound',
+  'NamespaceTerminating',
+  'NamespaceNotEnabled',
+  'ConsentMissing',
+  'ExceedsCeiling',
+  'NotYetStarted',
+  'GuardsMissing',
+  'CheckFailed',
+  'DeadManRefused',
+  'ForeignObject',
+  'Issuing',
+  'Restoring',
+] as const satisfies readonly Reason[];
+
+/** Condition types, as kstatus reads them: `Ready` is good when True; `Reconciling` and `Stalled` are present only when True. */
+export const CONDITIONS = {
+  Granted: {
+    kinds: ['AgentGrant'],
+    meaning:
+      'True while the agent has the access of this grant. Its reason is the first gate that is not passed, or why access ended.',
+    present: 'Always.',
+    reasons: ['Granted', ...gates],
+  },
+  Ready: {
+    kinds: ['AgentIdentity', 'AgentGrant'],
+    meaning:
+      'True when the cluster matches what hallpass decided, which may well be that there is no access. False while a request is pending or a change is under way.',
+    present: 'Always.',
+    reasons: [
+      'Settled',
+      'Waiting',
+      'EditNeeded',
+      'Applying',
+      'IdentityReady',
+      'IdentityExpired',
+      'EndingGrants',
+      'ServiceAccountPending',
+      ...gates,
+    ],
+  },
+  DeadMan: {
+    kinds: ['AgentGrant'],
+    meaning: 'True when access would end on time even if hallpass were down from now on.',
+    present: 'From the issue of the grant until its access has been removed.',
+    reasons: ['DeadManRunning', 'DeadManNotStarted', 'DeadManSuspended', 'DeadManRefused', 'ForeignObject'],
+  },
+  StandingAccess: {
+    kinds: ['AgentIdentity'],
+    meaning:
+      'True when bindings that hallpass did not make give rights to the agent, directly or by a group: its grants are then not all that it can do.',
+    present: 'Once hallpass has looked.',
+    reasons: ['RightsFound', 'NoRightsFound'],
+  },
+  Reconciling: {
+    kinds: ['AgentIdentity', 'AgentGrant'],
+    meaning: 'True while hallpass works on the object or waits for something that may yet come about.',
+    present: 'Only while Ready is False and no edit of the object is needed.',
+    reasons: ['Waiting', 'Applying', 'EndingGrants', 'ServiceAccountPending', ...gates],
+  },
+  Stalled: {
+    kinds: ['AgentIdentity', 'AgentGrant'],
+    meaning: 'True when only an edit of the object helps.',
+    present: 'Only while Ready is False and hallpass can do nothing more by itself.',
+    reasons: ['EditNeeded', ...gates],
+  },
+} as const satisfies Record<string, ConditionRow>;
+
+export type ConditionType = keyof typeof CONDITIONS;
+
+/** The phases of a grant, and what each means. */
+export const PHASES = {
+  Pending: 'A gate is not passed that may yet be, by time, by others or by an edit. After 7 days it becomes Denied.',
+  Scheduled: 'Everything is in order; the grant waits for its notBefore.',
+  Active: 'The agent has the access.',
+  Suspended:
+    'Access was given and is withdrawn for now, because a gate is no longer passed. It may come back before expiresAt, which never moves.',
+  Expired: 'Time ran out, or the identity went. Final.',
+  Revoked: 'Access was ended before its time. Final.',
+  Denied: 'The request was refused for good: it was used before, or it waited too long. Final.',
+} as const;
+
+export type Phase = keyof typeof PHASES;
+
+/** Whether a grant in this phase never gives access again. */
+export function isTerminal(phase: Phase | undefined): boolean {
+  return phase === 'Expired' || phase === 'Revoked' || phase === 'Denied';
+}

@@ -1,0 +1,265 @@
+// AgentGrant: one request for access, for one task and a bounded time, and what became of it.
+
+import * as z from 'zod';
+import type { Resource } from '../kube/object.ts';
+import type { KindDefinition } from './definition.ts';
+import { GROUP, NAME_LIMIT, VERSION } from './names.ts';
+import { nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { duration, line, listOf, namespaceName, objectName, required, ruled, text, time } from './schema.ts';
+import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
+
+const NAME_PART = '[a-z]([-a-z0-9]*[a-z0-9])?';
+const API_GROUP = '^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$';
+const RESOURCE = `^([*]|${NAME_PART})(/([*]|${NAME_PART})){0,3}$`;
+const VERB = '^([*]|[a-z]([-a-z0-9:]*[a-z0-9])?)$';
+const RESOURCE_NAME = '^[^\\x00-\\x20\\x7f/%]+$';
+
+const permission = z.object({
+  namespaces: listOf(namespaceName(), {
+    max: 16,
+    atLeastOne: 'name at least one namespace, or leave namespaces out to mean the namespace of the grant',
+  })
+    .optional()
+    .describe(
+      'Namespaces in which the permission holds. Left out: the namespace of the grant. Others must be within the boundary of the identity and must accept grants from here.',
+    ),
+  apiGroups: listOf(text({ max: 253, pattern: API_GROUP }), {
+    max: 16,
+    atLeastOne: 'name at least one API group, such as apps; "" is the core group of pods, services and configmaps',
+  }).describe(
+    'API groups of the resources, such as apps. "" is the core group (pods, services, configmaps); * is every group.',
+  ),
+  resources: listOf(text({ min: 1, max: 253, pattern: RESOURCE }), {
+    max: 16,
+    atLeastOne: 'name at least one resource, such as pods or deployments/scale',
+  }).describe(
+    'Resources in lower-case plural, such as pods, or with a subresource, such as pods/log or deployments/scale. * is every resource.',
+  ),
+  resourceNames: listOf(text({ min: 1, max: 253, pattern: RESOURCE_NAME }), {
+    max: 32,
+    atLeastOne: 'name at least one object, or leave resourceNames out to mean every object',
+  })
+    .optional()
+    .describe(
+      'Names of single objects that the permission is limited to. Left out: every object. list, watch, create and deletecollection do not go by name.',
+    ),
+  verbs: listOf(text({ min: 1, max: 63, pattern: VERB }), {
+    max: 16,
+    atLeastOne: 'name at least one verb, such as get or list',
+  }).describe('What may be done: get, list, watch, create, update, patch, delete, deletecollection. * is every verb.'),
+});
+
+/** When one of the two is a time that can't be read, another rule says so. */
+function endsAfterBeginning({ notBefore, notAfter }: { notBefore?: string; notAfter?: string }): boolean {
+  if (notBefore === undefined || notAfter === undefined) return true;
+  return Date.parse(notAfter) > Date.parse(notBefore);
+}
+
+const END_MISSING =
+  'access needs an end in time: set validity.duration, such as 1h30m, or validity.notAfter, such as 2026-03-01T17:00:00Z, or both';
+
+const validity = ruled(
+  z.object({
+    notBefore: time().optional().describe('When access may begin. Left out: at once.'),
+    notAfter: time()
+      .optional()
+      .describe(
+        'When access ends at the latest. One that has passed is accepted and gives nothing, so that old manifests can be applied again.',
+      ),
+    duration: duration()
+      .optional()
+      .describe(
+        'How long access lasts from when it begins, in whole seconds, such as 90s, 45m or 1h30m; at most 2160h. With notAfter too, the earlier end counts.',
+      ),
+  }),
+  [
+    {
+      cel: 'has(self.notAfter) || has(self.duration)',
+      message: END_MISSING,
+      reason: 'FieldValueRequired',
+      holds: (value) => value.notAfter !== undefined || value.duration !== undefined,
+    },
+    {
+      cel: '!has(self.notBefore) || !has(self.notAfter) || self.notAfter > self.notBefore',
+      fieldPath: '.notAfter',
+      message:
+        'the end must be later than the beginning: move validity.notAfter after validity.notBefore, or leave notBefore out',
+      holds: endsAfterBeginning,
+    },
+  ],
+);
+
+const task = z.object({
+  description: text({ min: 1, max: 1024 }).describe(
+    'What the agent is to do, for people and the record. It never decides anything, and editing it is no new request.',
+  ),
+  ref: line(256)
+    .optional()
+    .describe(
+      'Where the task is tracked: a ticket, an incident, a URL. A new ref makes the same request a new one, which is how to ask again.',
+    ),
+});
+
+export const grantSpec = z.object({
+  agent: required(
+    objectName(NAME_LIMIT),
+    'say which agent the access is for: set spec.agent to the name of an AgentIdentity in this namespace',
+  ).describe('Required. Name of the AgentIdentity, in the namespace of the grant, that gets the access.'),
+  task: required(task, 'say what the access is for: set spec.task.description').describe(
+    'Required. What the access is for.',
+  ),
+  permissions: required(
+    listOf(permission, {
+      max: 32,
+      atLeastOne: 'ask for at least one permission, or delete the grant to end its access',
+    }),
+    'say what the agent may do: set spec.permissions to 1 to 32 entries of apiGroups, resources and verbs',
+  ).describe(
+    'Required. What the agent may do. Each entry is a rule as RBAC has it, in the namespaces that it names; whoever asks must hold all of it.',
+  ),
+  validity: required(validity, END_MISSING).describe(
+    'Required. When the access holds. It must have an end: notAfter, duration or both. The end is fixed when access begins and never moves later.',
+  ),
+  credential: z
+    .enum(['Identity'])
+    .optional()
+    .describe(
+      "How the agent proves itself. Identity: by the token of its own ServiceAccount, to which the grant's rights are bound.",
+    ),
+});
+
+/** Long enough for what identity providers send: the stamps must never be why a request is refused. */
+const stamp = z.object({
+  username: text({ max: 1024 }).describe('User name, as the API server authenticated it.'),
+  uid: text({ max: 1024 }).optional().describe('Uid of the user, where the API server knows one.'),
+  groups: listOf(text({ max: 1024 }), { max: 512 })
+    .optional()
+    .describe('Groups of the user at that time.'),
+});
+
+export const grantStamps = z.object({
+  creator: stamp.describe('Who created the grant.'),
+  requester: stamp.describe('Who last changed its spec.'),
+});
+
+const reason = z.object({
+  reason: text({ max: 128 }).describe(
+    'The gate that is not passed, as one word for machines. The reference lists every reason.',
+  ),
+  message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
+});
+
+const createdObject = z.object({
+  kind: text({ max: 63 }).describe('Kind of the object.'),
+  namespace: text({ max: 63 }).describe('Its namespace.'),
+  name: text({ max: 253 }).describe('Its name.'),
+  uid: text({ max: 128 }).describe('Its uid.'),
+});
+
+export const grantStatus = z.object({
+  observedGeneration: observedGeneration.optional(),
+  phase: z
+    .enum(['Pending', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied'])
+    .optional()
+    .describe(
+      'Where the grant stands, in one word. The agent has access only while it is Active; Expired, Revoked and Denied are final.',
+    ),
+  message: text({ max: STATUS_LIMITS.message })
+    .optional()
+    .describe('Where the grant stands, and what helps, in a sentence for people.'),
+  reasons: listOf(reason, { max: STATUS_LIMITS.reasons })
+    .optional()
+    .describe('Every gate that is not passed, not only the first.'),
+  requestedAt: time().optional().describe('When hallpass first saw this request.'),
+  startTime: time().optional().describe('When access began.'),
+  expiresAt: time().optional().describe('When access ends. It is fixed before access begins and never moves later.'),
+  endedAt: time().optional().describe('When access had been removed everywhere.'),
+  passingSince: time().optional().describe('While suspended: since when every gate has been passed again.'),
+  specHash: text({ max: 128 })
+    .optional()
+    .describe('Digest of the request that this status speaks of. Another digest is another request.'),
+  receipt: text({ max: 253 })
+    .optional()
+    .describe('Name of the AgentReceipt in hallpass-system, the record that this request was used.'),
+  created: listOf(createdObject, { max: STATUS_LIMITS.created })
+    .optional()
+    .describe('What was created to give the access, and where.'),
+  conditions: conditions.optional(),
+});
+
+export type GrantSpec = z.infer<typeof grantSpec>;
+export type GrantPermission = z.infer<typeof permission>;
+export type GrantStamps = z.infer<typeof grantStamps>;
+export type Stamp = z.infer<typeof stamp>;
+export type GrantStatus = z.infer<typeof grantStatus>;
+export type ParsedGrant = Parsed<GrantSpec, GrantStatus> & { stamps?: GrantStamps };
+
+/** Everything that the CRD and the reference say about the kind. */
+export const agentGrantKind: KindDefinition = {
+  kind: 'AgentGrant',
+  plural: 'agentgrants',
+  singular: 'agentgrant',
+  shortNames: ['aggrant'],
+  description:
+    'An AgentGrant asks for access for one agent, for one task and a bounded time. When every gate is passed, hallpass gives the access and fixes its end; at the end it is gone, also when hallpass is down. ' +
+    'Deleting the grant ends its access at once. A request is granted at most once: to ask again, change task.ref or use a new name.',
+  spec: grantSpec,
+  specDescription: 'What is asked for, and why. A changed spec is a new request.',
+  stamps: grantStamps,
+  status: grantStatus,
+  statusDescription: 'What became of the request. Only hallpass writes it.',
+  rules: [nameRule],
+  columns: [
+    { name: 'Agent', type: 'string', jsonPath: '.spec.agent', description: 'Who gets the access.' },
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where the grant stands.' },
+    { name: 'Expires', type: 'string', jsonPath: '.status.expiresAt', description: 'When access ends.' },
+    {
+      name: 'Reason',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Granted")].reason',
+      description: 'Why it stands there.',
+    },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
+    {
+      name: 'Requester',
+      type: 'string',
+      jsonPath: '.stamps.requester.username',
+      description: 'Who last changed the spec.',
+      priority: 1,
+    },
+    {
+      name: 'Task',
+      type: 'string',
+      jsonPath: '.spec.task.ref',
+      description: 'Where the task is tracked.',
+      priority: 1,
+    },
+    {
+      name: 'Message',
+      type: 'string',
+      jsonPath: '.status.message',
+      description: 'Where it stands, in a sentence.',
+      priority: 1,
+    },
+  ],
+};
+
+/** Reads a stored AgentGrant. Never throws: what today's schema refuses has no spec, and `invalid` says why. */
+export function parseGrant(value: unknown): ParsedGrant {
+  const envelope = openEnvelope(value);
+  const object = readObject('AgentGrant', { spec: grantSpec, status: grantStatus, rules: [nameRule] }, envelope);
+  if (envelope.stamps === undefined) return object;
+  const stamps = grantStamps.safeParse(envelope.stamps);
+  if (stamps.success) return { ...object, stamps: stamps.data };
+  const { spec: _refused, ...rest } = object;
+  return { ...rest, invalid: object.invalid ?? problems('stamps', stamps.error) };
+}
+
+export const agentGrants: Resource<ParsedGrant> = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'agentgrants',
+  kind: 'AgentGrant',
+  namespaced: true,
+  parse: parseGrant,
+};

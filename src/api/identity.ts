@@ -1,0 +1,141 @@
+// AgentIdentity: who an agent is, who answers for it, and the most that it can ever be granted.
+
+import * as z from 'zod';
+import type { Resource } from '../kube/object.ts';
+import type { KindDefinition } from './definition.ts';
+import { GROUP, VERSION } from './names.ts';
+import { nameRule, openEnvelope, type Parsed, readObject } from './object.ts';
+import { duration, integer, line, listOf, namespaceName, objectName, required, text, time, uid } from './schema.ts';
+import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
+
+const owner = z.object({
+  kind: z.enum(['User', 'Group']).describe('Whether name is the name of a User or of a Group.'),
+  name: line(256).describe(
+    'The user or group that answers for the agent, as the cluster knows it (`kubectl auth whoami` prints both).',
+  ),
+  contact: line(256).optional().describe('How to reach the owner: a mail address, a channel, an on-call rota.'),
+});
+
+const boundary = z.object({
+  namespaces: listOf(namespaceName(), { max: 64 })
+    .optional()
+    .describe(
+      'Namespaces that grants of this agent may reach into. Left out or empty: only the namespace of the identity.',
+    ),
+  maxGrantDuration: duration()
+    .optional()
+    .describe(
+      'The longest time that one grant may last, such as 45m or 1h30m. Left out: 2160h, the most that any grant can ask for.',
+    ),
+  maxActiveGrants: integer(1, 1000)
+    .optional()
+    .describe('How many grants of this agent may be active at the same time. One more waits until another ends.'),
+});
+
+export const identitySpec = z.object({
+  purpose: required(
+    text({ min: 1, max: 512 }),
+    'say what the agent is for, so that a reader can judge whether its grants fit: set spec.purpose',
+  ).describe('Required. What the agent is for, in a sentence or two that let a stranger judge whether a grant fits.'),
+  owner: required(
+    owner,
+    'an agent needs someone who answers for it: set spec.owner.kind (User or Group) and spec.owner.name',
+  ).describe('Required. Who answers for the agent. There are no anonymous agents.'),
+  boundary: boundary
+    .optional()
+    .describe(
+      "The owning team's own limit on what the agent can be granted. Narrowing it suspends live grants beyond it at once.",
+    ),
+  expiresAt: time()
+    .optional()
+    .describe(
+      'When the identity ends, for good: its grants are ended first, then its ServiceAccount goes. Left out: it has no end.',
+    ),
+});
+
+const standingAccess = z.object({
+  binding: z.enum(['RoleBinding', 'ClusterRoleBinding']).describe('Kind of the binding.'),
+  namespace: text({ max: 63 }).optional().describe('Namespace of a RoleBinding.'),
+  name: text({ max: 253 }).describe('Name of the binding.'),
+  role: text({ max: 320 }).describe('What is bound: Role/<name> or ClusterRole/<name>.'),
+  subject: text({ max: 1100 }).describe('The subject that includes the agent, such as `Group system:authenticated`.'),
+});
+
+export const identityStatus = z.object({
+  observedGeneration: observedGeneration.optional(),
+  conditions: conditions.optional(),
+  serviceAccount: z
+    .object({
+      name: objectName().describe('Its name, in the namespace of the identity.'),
+      uid: uid().describe('Its uid. It changes when the ServiceAccount was re-created; pods must then be restarted.'),
+    })
+    .optional()
+    .describe(
+      'The ServiceAccount that pods of the agent run as. Give a pod the label hallpass.dev/agent: <name of the identity>.',
+    ),
+  activeGrants: integer(0, 2 ** 31 - 1)
+    .optional()
+    .describe('How many grants of this agent are active right now.'),
+  standingAccess: listOf(standingAccess, { max: STATUS_LIMITS.standingAccess })
+    .optional()
+    .describe(
+      'Bindings that hallpass did not make and that give the agent rights beside its grants, directly or by a group.',
+    ),
+});
+
+export type IdentitySpec = z.infer<typeof identitySpec>;
+export type IdentityStatus = z.infer<typeof identityStatus>;
+export type ParsedIdentity = Parsed<IdentitySpec, IdentityStatus>;
+
+/** Everything that the CRD and the reference say about the kind. */
+export const agentIdentityKind: KindDefinition = {
+  kind: 'AgentIdentity',
+  plural: 'agentidentities',
+  singular: 'agentidentity',
+  shortNames: ['agentid'],
+  description:
+    'An AgentIdentity says who an AI agent is, who answers for it, and the most that it can ever be granted. It gives no access: that takes an AgentGrant. ' +
+    'hallpass makes a ServiceAccount for it that can do nothing but prove who it is; a pod with the label hallpass.dev/agent: <name> runs as it.',
+  spec: identitySpec,
+  specDescription: 'Who the agent is, as its team declares it.',
+  status: identityStatus,
+  statusDescription: 'What hallpass made of it. Only hallpass writes it.',
+  rules: [nameRule],
+  columns: [
+    { name: 'Owner', type: 'string', jsonPath: '.spec.owner.name', description: 'Who answers for the agent.' },
+    {
+      name: 'Ready',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Ready")].status',
+      description: 'Whether its ServiceAccount is there.',
+    },
+    { name: 'Grants', type: 'integer', jsonPath: '.status.activeGrants', description: 'Active grants right now.' },
+    {
+      name: 'Standing',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="StandingAccess")].status',
+      description: 'Whether other bindings give it rights.',
+    },
+    { name: 'Expires', type: 'string', jsonPath: '.spec.expiresAt', description: 'When the identity ends.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
+    { name: 'Purpose', type: 'string', jsonPath: '.spec.purpose', description: 'What the agent is for.', priority: 1 },
+  ],
+};
+
+/** Reads a stored AgentIdentity. Never throws: what today's schema refuses has no spec, and `invalid` says why. */
+export function parseIdentity(value: unknown): ParsedIdentity {
+  return readObject(
+    'AgentIdentity',
+    { spec: identitySpec, status: identityStatus, rules: [nameRule] },
+    openEnvelope(value),
+  );
+}
+
+export const agentIdentities: Resource<ParsedIdentity> = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'agentidentities',
+  kind: 'AgentIdentity',
+  namespaced: true,
+  parse: parseIdentity,
+};

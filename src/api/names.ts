@@ -1,0 +1,98 @@
+// Every name, label and annotation that hallpass derives or reserves, each written once.
+
+export const GROUP = 'hallpass.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+
+/** The one namespace that holds the operator, its Lease and every AgentReceipt. */
+export const SYSTEM_NAMESPACE = 'hallpass-system';
+export const OPERATOR_SERVICE_ACCOUNT = 'hallpass';
+export const OPERATOR_USER = `system:serviceaccount:${SYSTEM_NAMESPACE}:${OPERATOR_SERVICE_ACCOUNT}`;
+/** The leader's Lease, in the system namespace. */
+export const LEASE_NAME = 'hallpass';
+/** Field manager of every write that hallpass makes. */
+export const FIELD_MANAGER = 'hallpass';
+/** Set by admission on identities and grants when they are created; hallpass removes it once nothing of theirs is left. */
+export const FINALIZER = 'hallpass.dev/cleanup';
+
+/** ClusterRole that an admin aggregates: the most that a grant can hand out in a namespace bound to it. */
+export const GRANTABLE_ROLE = 'hallpass-grantable';
+/** ClusterRole of what hallpass itself needs to issue in a namespace. */
+export const ISSUER_ROLE = 'hallpass-issuer';
+
+/** Longest name of an identity or a grant: derived names and label values must fit into 63 characters. */
+export const NAME_LIMIT = 52;
+
+/** Labels, by what they say. */
+export const LABELS = {
+  /** On everything that hallpass made; its value is `MANAGED_BY`. */
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** On an agent's ServiceAccount: the uid of its AgentIdentity. */
+  identityUid: 'hallpass.dev/identity-uid',
+  /** On the Job, Role and RoleBinding of a grant: the uid of that grant. */
+  grant: 'hallpass.dev/grant',
+  grantNamespace: 'hallpass.dev/grant-namespace',
+  grantName: 'hallpass.dev/grant-name',
+  /** On a pod, by its owner: the AgentIdentity, in the pod's namespace, that the pod acts as. */
+  agent: 'hallpass.dev/agent',
+  /** On a ClusterRole, by an admin, with value "true": its rules are added to the ceiling. */
+  aggregateToGrantable: 'hallpass.dev/aggregate-to-grantable',
+} as const;
+export const MANAGED_BY = 'hallpass';
+
+export const ANNOTATIONS = {
+  /** On a namespace, by whoever owns it: comma-separated namespaces whose grants may reach into it. */
+  acceptsGrantsFrom: 'hallpass.dev/accepts-grants-from',
+  /** On each guard (admission policy or binding): the version of the rules that it holds. */
+  guardsVersion: 'hallpass.dev/guards-version',
+} as const;
+export const GUARDS_VERSION = '1';
+
+const PREFIX = 'hallpass-';
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Name of the ServiceAccount that the agent of this name runs as, in the identity's namespace. */
+export function serviceAccountName(identity: string): string {
+  return PREFIX + identity;
+}
+
+/** User name under which the API server knows that ServiceAccount. */
+export function serviceAccountUser(namespace: string, identity: string): string {
+  return `system:serviceaccount:${namespace}:${serviceAccountName(identity)}`;
+}
+
+/** Name of the Job, the Role and the RoleBinding of the grant with this uid, the same in each target namespace. */
+export function grantObjectName(uid: string): string {
+  return PREFIX + uid;
+}
+
+/** The uid of the grant that an object of this name belongs to; undefined when the name is none of ours. */
+export function grantUidOf(name: string): string | undefined {
+  if (!name.startsWith(PREFIX)) return undefined;
+  const uid = name.slice(PREFIX.length);
+  return UUID.test(uid) ? uid : undefined;
+}
+
+/** Labels of every object that gives a grant's access. */
+export function grantLabels(grant: { namespace: string; name: string; uid: string }): Record<string, string> {
+  return {
+    [LABELS.managedBy]: MANAGED_BY,
+    [LABELS.grant]: grant.uid,
+    [LABELS.grantNamespace]: grant.namespace,
+    [LABELS.grantName]: grant.name,
+  };
+}
+
+/** Labels of an agent's ServiceAccount. */
+export function identityLabels(identityUid: string): Record<string, string> {
+  return { [LABELS.managedBy]: MANAGED_BY, [LABELS.identityUid]: identityUid };
+}
+
+/** Namespaces that a namespace's annotations let grants come from. Spaces around a name do not matter; `*` is no name. */
+export function acceptedNamespaces(annotations: Record<string, string> | undefined): string[] {
+  const value = annotations?.[ANNOTATIONS.acceptsGrantsFrom] ?? '';
+  return value
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}

@@ -1,0 +1,142 @@
+// What the kinds' schemas are built of. Each limit is stated once: zod checks it here, the CRD carries it to the API server.
+
+import * as z from 'zod';
+import { DURATION_HINT, DURATION_LENGTH, DURATION_PATTERN, MAX_DURATION_SECONDS, parseDuration } from './duration.ts';
+
+/** A rule that JSON schema can't say: in CEL for the API server, as a function for zod. The message names the remedy. */
+export type Rule<T> = {
+  cel: string;
+  message: string;
+  /** Field below the value that the message is about, such as `.notAfter`. */
+  fieldPath?: string;
+  reason?: 'FieldValueRequired' | 'FieldValueInvalid';
+  holds: (value: T) => boolean;
+};
+
+/** Key of a schema's metadata: the property is required, and this message (with the remedy) says so. See crd.ts. */
+export const REQUIRED_MESSAGE = 'x-hallpass-required';
+
+/** Adds the rules to a schema, for zod and for the CRD. Only one call per schema: the last one's rules count. */
+export function ruled<S extends z.ZodType>(schema: S, rules: Rule<z.output<S>>[]): S {
+  return schema
+    .superRefine((value, context) => {
+      for (const rule of rules) {
+        if (!rule.holds(value)) {
+          const path = rule.fieldPath === undefined ? [] : rule.fieldPath.split('.').slice(1);
+          context.addIssue({ code: 'custom', path, message: rule.message });
+        }
+      }
+    })
+    .meta({ 'x-kubernetes-validations': rules.map(validation) });
+}
+
+function validation({ cel, message, fieldPath, reason }: Omit<Rule<never>, 'holds'>): Record<string, string> {
+  return {
+    rule: cel,
+    message,
+    ...(fieldPath === undefined ? {} : { fieldPath }),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+/** Marks a property as required with a message of its own, in place of the API server's bare "Required value". */
+export function required<S extends z.ZodType>(schema: S, message: string): S {
+  return schema.meta({ [REQUIRED_MESSAGE]: message });
+}
+
+/** A string of `min` to `max` code points (as the API server counts them), and of this form when a pattern is given. */
+export function text(o: { min?: number; max: number; pattern?: string }): z.ZodString {
+  const pattern = o.pattern === undefined ? undefined : new RegExp(o.pattern);
+  return z
+    .string()
+    .superRefine((value, context) => {
+      const length = [...value].length;
+      if (length < (o.min ?? 0))
+        context.addIssue({ code: 'custom', message: `must have at least ${o.min} characters` });
+      if (length > o.max) context.addIssue({ code: 'custom', message: `must have at most ${o.max} characters` });
+      if (pattern?.test(value) === false) {
+        context.addIssue({ code: 'custom', message: `must match ${o.pattern}` });
+      }
+    })
+    .meta({
+      ...(o.min === undefined ? {} : { minLength: o.min }),
+      maxLength: o.max,
+      ...(o.pattern === undefined ? {} : { pattern: o.pattern }),
+    });
+}
+
+const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+
+/** The name of a namespace: a DNS label. */
+export function namespaceName(): z.ZodString {
+  return text({ min: 1, max: 63, pattern: `^${LABEL}$` });
+}
+
+/** The name of an object of ours or of a ServiceAccount: a DNS subdomain. */
+export function objectName(max = 253): z.ZodString {
+  return text({ min: 1, max, pattern: `^${LABEL}(\\.${LABEL})*$` });
+}
+
+/** One line without control characters: names of users and groups, references. */
+export function line(max: number): z.ZodString {
+  return text({ min: 1, max, pattern: '^[^\\x00-\\x1f\\x7f]+$' });
+}
+
+/** A uid that the API server gave. */
+export function uid(): z.ZodString {
+  return text({ min: 1, max: 128 });
+}
+
+const TIME =
+  '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
+const TIME_FORM = new RegExp(TIME);
+
+/** Whether the text is a point in time as RFC 3339 writes it, on a day that exists. */
+function isTime(value: string): boolean {
+  if (!TIME_FORM.test(value)) return false;
+  const [year, month, day] = value.slice(0, 10).split('-').map(Number);
+  if (year === undefined || month === undefined || day === undefined) return false;
+  const lastDay = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
+  return day <= lastDay;
+}
+
+/** A point in time: RFC 3339 with a zone. */
+export function time(): z.ZodString {
+  return z
+    .string()
+    .refine(isTime, { error: 'must be a time as RFC 3339 writes it, such as 2026-03-01T09:00:00Z' })
+    .meta({ format: 'date-time', maxLength: 35, pattern: TIME });
+}
+
+/** A duration, checked by a rule rather than a pattern, so that the refusal says how to write one. */
+export function duration(): z.ZodString {
+  return ruled(text({ max: DURATION_LENGTH }), [
+    {
+      cel: `self != '' && self.matches('${DURATION_PATTERN}') && duration(self) > duration('0s') && duration(self) <= duration('${MAX_DURATION_SECONDS}s')`,
+      message: `must be ${DURATION_HINT}`,
+      holds: (value) => parseDuration(value) !== undefined,
+    },
+  ]);
+}
+
+/** A list that one author owns as a whole (`atomic`); with `atLeastOne`, an empty one is refused with that message. */
+export function listOf<S extends z.ZodType>(item: S, o: { max: number; atLeastOne?: string }): z.ZodArray<S> {
+  const list = z.array(item).max(o.max);
+  const message = o.atLeastOne;
+  const limited =
+    message === undefined
+      ? list
+      : ruled(list, [
+          { cel: 'self.size() > 0', message, reason: 'FieldValueRequired', holds: (value) => value.length > 0 },
+        ]);
+  return limited.meta({ 'x-kubernetes-list-type': 'atomic' });
+}
+
+/** A whole number within limits. */
+export function integer(min: number, max: number): z.ZodInt {
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .meta({ format: max < 2 ** 31 ? 'int32' : 'int64' });
+}

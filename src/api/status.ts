@@ -1,0 +1,34 @@
+// The parts of status that the kinds share, with the limits that whoever writes a status must keep to.
+
+import * as z from 'zod';
+import { integer, line, text, time } from './schema.ts';
+
+/** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
+export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32 } as const;
+
+export const condition = z.object({
+  type: line(63).describe('What the condition is about, such as Ready. The reference lists every type.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
+  reason: text({ max: 128, pattern: '^[A-Za-z][A-Za-z0-9]*$' }).describe(
+    'Why the condition has this status, as one word for machines. The reference lists every reason.',
+  ),
+  message: text({ max: STATUS_LIMITS.message }).describe('Why the condition has this status, for people.'),
+  lastTransitionTime: time().describe('When the status of the condition last changed.'),
+  observedGeneration: integer(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('metadata.generation of the object that the condition speaks of.'),
+});
+
+export type Condition = z.infer<typeof condition>;
+
+export const conditions = z
+  .array(condition)
+  .max(16)
+  .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+  .describe(
+    'What is known about the object, one entry per type. Wait for one with `kubectl wait --for=condition=<type>`.',
+  );
+
+export const observedGeneration = integer(0, Number.MAX_SAFE_INTEGER).describe(
+  'metadata.generation of the spec that this status speaks of. While it is lower, hallpass has not seen the latest edit.',
+);

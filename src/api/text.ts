@@ -1,0 +1,29 @@
+// Text that came from the cluster, made safe to print: on a terminal, in a log, in a status message.
+
+// Controls (ANSI escapes begin with one), format characters (bidi and zero-width marks), halves of surrogate pairs,
+// private use, line and paragraph separators, and whatever else a terminal draws as nothing.
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function visible(character: string): string {
+  if (!UNSAFE.test(character)) return character;
+  return SHORT[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+}
+
+/**
+ * One line in which nothing moves a cursor, changes a colour, reorders or hides text: such characters appear as escapes,
+ * `\u{1b}` for instance. `max` counts code points of the answer; a longer one is cut and ends in `…`, never inside an escape.
+ */
+export function printable(text: string, max = Number.POSITIVE_INFINITY): string {
+  const pieces: string[] = [];
+  let length = 0;
+  let room = 0; // pieces that still leave a place for the ellipsis
+  for (const character of text) {
+    const piece = visible(character);
+    length += piece === character ? 1 : piece.length;
+    if (length > max) return max < 1 ? '' : `${pieces.slice(0, room).join('')}…`;
+    pieces.push(piece);
+    if (length < max) room = pieces.length;
+  }
+  return pieces.join('');
+}
