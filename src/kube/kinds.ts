@@ -3,13 +3,7 @@ import { z } from 'zod';
 import { type KubeObject, objectMetaSchema, type Resource } from './object.ts';
 
 const metadata = objectMetaSchema;
-// The API server writes a list that is empty as `null` or not at all, depending on the field's age.
-const listOf = <T extends z.ZodType>(item: T) =>
-  z
-    .array(item)
-    .nullish()
-    .transform((value) => value ?? undefined);
-const strings = listOf(z.string());
+const strings = z.array(z.string()).optional();
 
 const policyRuleSchema = z.object({
   verbs: z.array(z.string()),
@@ -22,19 +16,25 @@ const policyRuleSchema = z.object({
 /** A rule of RBAC as a Role holds it. */
 export type StoredPolicyRule = z.infer<typeof policyRuleSchema>;
 
-const rules = listOf(policyRuleSchema);
+// An empty list of rules comes as `null`.
+const rules = z
+  .array(policyRuleSchema)
+  .nullish()
+  .transform((value) => value ?? []);
 const roleSchema = z.object({ metadata, rules });
 const clusterRoleSchema = z.object({
   metadata,
   rules,
   aggregationRule: z
     .object({
-      clusterRoleSelectors: listOf(
-        z.object({
-          matchLabels: z.record(z.string(), z.string()).optional(),
-          matchExpressions: listOf(z.object({ key: z.string(), operator: z.string(), values: strings })),
-        }),
-      ),
+      clusterRoleSelectors: z
+        .array(
+          z.object({
+            matchLabels: z.record(z.string(), z.string()).optional(),
+            matchExpressions: z.array(z.object({ key: z.string(), operator: z.string(), values: strings })).optional(),
+          }),
+        )
+        .optional(),
     })
     .nullish(),
 });
@@ -52,7 +52,7 @@ export type Subject = z.infer<typeof subjectSchema>;
 const bindingSchema = z.object({
   metadata,
   roleRef: z.object({ apiGroup: z.string(), kind: z.string(), name: z.string() }),
-  subjects: listOf(subjectSchema),
+  subjects: z.array(subjectSchema).optional(),
 });
 
 const conditionSchema = z.object({
@@ -77,7 +77,7 @@ const jobSchema = z.object({
       startTime: z.string().optional(),
       completionTime: z.string().optional(),
       active: z.number().optional(),
-      conditions: listOf(conditionSchema),
+      conditions: z.array(conditionSchema).optional(),
     })
     .optional(),
 });
@@ -143,7 +143,7 @@ const customResourceDefinitionSchema = z.object({
     names: z.object({ plural: z.string(), kind: z.string() }),
     versions: z.array(z.object({ name: z.string(), served: z.boolean(), storage: z.boolean() })),
   }),
-  status: z.object({ conditions: listOf(conditionSchema) }).optional(),
+  status: z.object({ conditions: z.array(conditionSchema).nullish() }).optional(),
 });
 
 export type Role = z.infer<typeof roleSchema>;

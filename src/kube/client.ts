@@ -1,0 +1,391 @@
+// The client of the API server: typed reads and writes of any kind, with the retries that the server asks for.
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApiError, answerError, isExpired, notKubernetes, UnexpectedAnswerError } from './api-error.ts';
+import type { ServerClock } from './clock.ts';
+import type { Credentials } from './credentials.ts';
+import { printable } from './log.ts';
+import type { KubeMetrics } from './metrics.ts';
+import { apiVersionOf, type KubeObject, type NewObject, type ObjectRef, type Resource } from './object.ts';
+import { type Answer, readWhole, Transport } from './transport.ts';
+
+export {
+  ApiError,
+  type Cause,
+  ConnectionError,
+  isAlreadyExists,
+  isConflict,
+  isExpired,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+  UnexpectedAnswerError,
+} from './api-error.ts';
+
+/** For each request: `signal` gives it up, `timeoutMs` bounds each attempt (default 30 s). */
+export type RequestOptions = { signal?: AbortSignal; timeoutMs?: number };
+
+/** Which objects a list or a watch is about. */
+export type Selection = { namespace?: string; labelSelector?: string; fieldSelector?: string };
+
+/** One page of a list, its items as they came. */
+export type Page = { items: unknown[]; resourceVersion: string };
+
+// One constant manager of all fields we set, so that an apply of ours is never in conflict with ourselves.
+const fieldManager = 'hallpass';
+const defaultTimeoutMs = 30_000;
+const maxRetries = 10;
+const maxRetryAfterSeconds = 30;
+const pageSize = 500;
+// Pages of large objects are made smaller, so that parsing one doesn't hold up everything else.
+const pageBytes = 1_000_000;
+
+const contentTypes = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  apply: 'application/apply-patch+yaml',
+};
+
+/** The path of a kind, in a namespace or over all of them. Every part is encoded: RBAC names may hold colons. */
+export function pathOf<T extends KubeObject>(resource: Resource<T>, namespace?: string, name?: string): string {
+  const root = resource.group ? `/apis/${resource.group}/${resource.version}` : `/api/${resource.version}`;
+  const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
+  return `${root}${scope}/${resource.plural}${object}`;
+}
+
+function objectPath<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, subresource?: string): string {
+  // Without these checks a request would go to the whole collection, or to all namespaces.
+  if (ref.name === '') throw new Error(`a ${resource.kind} must have a name to be asked for`);
+  if (resource.namespaced && !ref.namespace)
+    throw new Error(`${resource.kind} ${printable(ref.name)} needs a namespace`);
+  return pathOf(resource, ref.namespace, ref.name) + (subresource ? `/${subresource}` : '');
+}
+
+/** `?a=1&b=2` of what is defined. */
+export function queryOf(parameters: Record<string, string | number | boolean | undefined>): string {
+  const parts = Object.entries(parameters)
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+// The plural and subresource in a path of our own making; for metrics, so names and namespaces are left out.
+function resourceOfPath(path: string): string {
+  const parts = (path.split('?')[0] ?? '').split('/').slice(path.startsWith('/api/') ? 3 : 4);
+  const rest = parts[0] === 'namespaces' && parts.length > 2 ? parts.slice(2) : parts;
+  return rest[2] === undefined ? (rest[0] ?? '') : `${rest[0]}/${rest[2]}`;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Reads one object of a kind; an error names the object and the field. */
+export function parseObject<T extends KubeObject>(resource: Resource<T>, value: unknown): T {
+  try {
+    return resource.parse(value);
+  } catch (error) {
+    const metadata = isRecord(value) && isRecord(value.metadata) ? value.metadata : {};
+    const name = [metadata.namespace, metadata.name].filter((part) => typeof part === 'string').join('/');
+    const why = error instanceof Error ? printable(error.message.replaceAll(/\s+/g, ' '), 300) : 'unknown';
+    throw new UnexpectedAnswerError(`${resource.kind} ${printable(name)} cannot be read: ${why}`);
+  }
+}
+
+/** Speaks to one API server. Throws ApiError, ConnectionError or UnexpectedAnswerError, or the signal's reason. */
+export class Client {
+  readonly server: string;
+  readonly metrics: KubeMetrics | undefined;
+  readonly #transport: Transport;
+
+  constructor(options: { credentials: Credentials; userAgent?: string; metrics?: KubeMetrics; clock?: ServerClock }) {
+    this.#transport = new Transport({
+      credentials: options.credentials,
+      userAgent: options.userAgent ?? 'hallpass',
+      clock: options.clock,
+    });
+    this.server = this.#transport.server;
+    this.metrics = options.metrics;
+  }
+
+  /** Reads one object from the API server's storage, not from a cache. Throws ApiError 404 when there is none. */
+  async get<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: RequestOptions = {}): Promise<T> {
+    return this.#object(resource, 'GET', objectPath(resource, ref), resource.plural, options);
+  }
+
+  /** All objects of a selection, read in pages as of one moment. */
+  async list<T extends KubeObject>(
+    resource: Resource<T>,
+    options: Selection & RequestOptions = {},
+  ): Promise<{ items: T[]; resourceVersion: string }> {
+    for (let whole = false; ; whole = true) {
+      const items: T[] = [];
+      let resourceVersion = '';
+      try {
+        for await (const page of this.pages(resource, options, { whole })) {
+          for (const item of page.items) items.push(parseObject(resource, item));
+          resourceVersion = page.resourceVersion;
+        }
+        return { items, resourceVersion };
+      } catch (error) {
+        // The list took so long that its later pages are gone: take it in one piece.
+        if (whole || !isExpired(error)) throw error;
+      }
+    }
+  }
+
+  /**
+   * The pages of a list, as of one moment. Throws ApiError 410 when that moment was too long ago for the next page;
+   * `whole` asks for a single page.
+   */
+  async *pages<T extends KubeObject>(
+    resource: Resource<T>,
+    selection: Selection & RequestOptions,
+    { whole = false }: { whole?: boolean } = {},
+  ): AsyncGenerator<Page> {
+    const { labelSelector, fieldSelector } = selection;
+    const path = pathOf(resource, selection.namespace);
+    let limit = pageSize;
+    let next: string | undefined;
+    do {
+      // No resourceVersion: the most recent, and the only way in which the server pages.
+      const query = queryOf({ labelSelector, fieldSelector, limit: whole ? undefined : limit, continue: next });
+      const answer = await this.#send('GET', path + query, resource.plural, undefined, selection);
+      const list = this.#parsed('GET', path, answer);
+      const { metadata } = list;
+      if (list.kind !== `${resource.kind}List` || !isRecord(metadata) || typeof metadata.resourceVersion !== 'string') {
+        throw this.#unexpected('GET', path, answer, list);
+      }
+      const items = Array.isArray(list.items) ? list.items : [];
+      next = typeof metadata.continue === 'string' && metadata.continue !== '' ? metadata.continue : undefined;
+      if (answer.body.length > pageBytes && items.length > 0) {
+        limit = Math.min(pageSize, Math.max(10, Math.floor((items.length * pageBytes) / answer.body.length)));
+      }
+      yield { items, resourceVersion: metadata.resourceVersion };
+    } while (next !== undefined);
+  }
+
+  /** Creates an object. Throws ApiError `AlreadyExists` when there is one of that name. */
+  async create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: NewObject<T>,
+    options: RequestOptions & { dryRun?: boolean } = {},
+  ): Promise<T> {
+    const { name, namespace } = object.metadata;
+    objectPath(resource, { name, namespace });
+    const path = pathOf(resource, namespace) + queryOf({ fieldManager, dryRun: options.dryRun ? 'All' : undefined });
+    return this.#object(resource, 'POST', path, resource.plural, options, this.#serialized(resource, object));
+  }
+
+  /**
+   * Replaces an object. Its metadata's resourceVersion and uid are preconditions: with either outdated the write fails
+   * with ApiError `Conflict`.
+   */
+  async replace<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    options: RequestOptions & { subresource?: string } = {},
+  ): Promise<T> {
+    const path = objectPath(resource, object.metadata, options.subresource) + queryOf({ fieldManager });
+    const label = options.subresource ? `${resource.plural}/${options.subresource}` : resource.plural;
+    return this.#object(resource, 'PUT', path, label, options, this.#serialized(resource, object));
+  }
+
+  /**
+   * Changes part of an object. `apply` is server-side apply, to which apiVersion and kind are added; `force` takes over
+   * fields of other managers. A `uid` or `resourceVersion` in the body's metadata is a precondition (but see the design:
+   * an apply with an old resourceVersion creates, only the uid protects).
+   */
+  async patch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    body: object,
+    options: RequestOptions & {
+      type: 'merge' | 'json' | 'apply';
+      subresource?: string;
+      force?: boolean;
+      dryRun?: boolean;
+    },
+  ): Promise<T> {
+    const { type, subresource, force } = options;
+    const query = queryOf({ fieldManager, force, dryRun: options.dryRun ? 'All' : undefined });
+    const label = subresource ? `${resource.plural}/${subresource}` : resource.plural;
+    const text = type === 'apply' ? this.#serialized(resource, body) : JSON.stringify(body);
+    const path = objectPath(resource, ref, subresource) + query;
+    return this.#object(resource, 'PATCH', path, label, options, text, contentTypes[type]);
+  }
+
+  /** Deletes an object; with `uid` or `resourceVersion`, only that one. Throws ApiError 404 when there is none. */
+  async delete<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    options: RequestOptions & {
+      uid?: string;
+      resourceVersion?: string;
+      propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';
+    } = {},
+  ): Promise<void> {
+    const { uid, resourceVersion, propagationPolicy } = options;
+    const preconditions = uid || resourceVersion ? { uid, resourceVersion } : undefined;
+    const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', preconditions, propagationPolicy });
+    await this.#send('DELETE', objectPath(resource, ref), resource.plural, { body }, options);
+  }
+
+  /** Posts to a path: reviews and subresources such as tokens. The answer is for the caller to parse. */
+  async createRaw(path: string, body: object, options: RequestOptions = {}): Promise<unknown> {
+    const answer = await this.#send('POST', path, resourceOfPath(path), { body: JSON.stringify(body) }, options);
+    return this.#parsed('POST', path, answer);
+  }
+
+  /** Reads a path: what the API server serves beside objects, `/version` for instance. */
+  async getRaw(path: string, options: RequestOptions = {}): Promise<unknown> {
+    const answer = await this.#send('GET', path, resourceOfPath(path), undefined, options);
+    return this.#json('GET', path, answer);
+  }
+
+  /** Opens a watch on a connection of its own; its body is one event a line. `timeoutMs` is until the headers. */
+  async stream(path: string, label: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+    const outgoing = { method: 'GET', path, timeoutMs: options.timeoutMs ?? defaultTimeoutMs, signal: options.signal };
+    for (let refreshed = false; ; refreshed = true) {
+      const startedMs = performance.now();
+      const response = await this.#measured(
+        'WATCH',
+        label,
+        startedMs,
+        this.#transport.open(outgoing, refreshed),
+        (r) => r.statusCode ?? 0,
+      );
+      if (response.statusCode === 200) return response;
+      const answer = await readRefusal(response);
+      if (answer.status === 401 && this.#transport.canRefresh && !refreshed) continue;
+      throw this.#answerError('GET', path, answer);
+    }
+  }
+
+  /** Closes the connections. Requests in flight fail; watches end by their own signal. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  #serialized<T extends KubeObject>(resource: Resource<T>, object: object): string {
+    return JSON.stringify({ apiVersion: apiVersionOf(resource), kind: resource.kind, ...object });
+  }
+
+  async #object<T extends KubeObject>(
+    resource: Resource<T>,
+    method: string,
+    path: string,
+    label: string,
+    options: RequestOptions,
+    body?: string,
+    contentType?: string,
+  ): Promise<T> {
+    const answer = await this.#send(
+      method,
+      path,
+      label,
+      body === undefined ? undefined : { body, contentType },
+      options,
+    );
+    const object = this.#parsed(method, path, answer);
+    if (object.kind !== resource.kind) throw this.#unexpected(method, path, answer, object);
+    return parseObject(resource, object);
+  }
+
+  #json(method: string, path: string, answer: Answer): unknown {
+    try {
+      return JSON.parse(answer.body);
+    } catch {
+      throw this.#unexpected(method, path, answer, undefined);
+    }
+  }
+
+  #parsed(method: string, path: string, answer: Answer): Record<string, unknown> {
+    const value = this.#json(method, path, answer);
+    if (!isRecord(value) || typeof value.kind !== 'string') throw this.#unexpected(method, path, answer, value);
+    return value;
+  }
+
+  #unexpected(method: string, path: string, answer: Answer, value: unknown): Error {
+    const found = isRecord(value) && typeof value.kind === 'string' ? `kind ${value.kind}` : 'no kind';
+    return notKubernetes({ request: `${method} ${path}`, server: this.server, contentType: answer.contentType, found });
+  }
+
+  #answerError(method: string, path: string, answer: Answer): Error {
+    return answerError({ request: `${method} ${path.split('?')[0]}`, server: this.server, ...answer });
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    label: string,
+    content: { body: string; contentType?: string } | undefined,
+    { signal, timeoutMs = defaultTimeoutMs }: RequestOptions,
+  ): Promise<Answer> {
+    const outgoing = { method, path, timeoutMs, signal, ...content };
+    let refreshed = false;
+    for (let retries = 0; ; ) {
+      const startedMs = performance.now();
+      const answer = await this.#measured(
+        method,
+        label,
+        startedMs,
+        this.#transport.send(outgoing, refreshed),
+        (a) => a.status,
+      );
+      if (answer.status < 300) return answer;
+      if (answer.status === 401 && this.#transport.canRefresh && !refreshed) {
+        refreshed = true;
+        continue;
+      }
+      const error = this.#answerError(method, path, answer);
+      // Asked to come back, which says that nothing was done: as client-go, for 429 and for errors that carry the header.
+      const wait = answer.retryAfter !== undefined && error instanceof ApiError ? error.retryAfterSeconds : undefined;
+      if (wait === undefined || (answer.status !== 429 && answer.status < 500) || retries >= maxRetries) throw error;
+      retries += 1;
+      this.metrics?.requestRetried(label);
+      const jitter = 1 + Math.random() / 4;
+      await delay(Math.min(wait, maxRetryAfterSeconds) * 1000 * jitter, undefined, { signal }).catch(() => {
+        throw signal?.reason;
+      });
+    }
+  }
+
+  async #measured<R>(
+    method: string,
+    label: string,
+    startedMs: number,
+    sending: Promise<R>,
+    statusOf: (result: R) => number,
+  ): Promise<R> {
+    if (!this.metrics) return sending;
+    try {
+      const result = await sending;
+      this.metrics.request(method, label, String(statusOf(result)), (performance.now() - startedMs) / 1000);
+      return result;
+    } catch (error) {
+      this.metrics.request(method, label, 'error', (performance.now() - startedMs) / 1000);
+      throw error;
+    }
+  }
+}
+
+// The body of a refused stream; one that doesn't come in time doesn't matter.
+function readRefusal(response: IncomingMessage): Promise<Answer> {
+  return new Promise((resolve) => {
+    const without = () =>
+      resolve({
+        status: response.statusCode ?? 0,
+        contentType: '',
+        retryAfter: response.headers['retry-after'],
+        body: '',
+      });
+    const timer = setTimeout(() => response.destroy(), 5000);
+    response.on('close', () => {
+      clearTimeout(timer);
+      without();
+    });
+    readWhole(response, resolve, without);
+  });
+}
