@@ -1,0 +1,63 @@
+# hallpass. Needs Node (any, for npm), npm, Go and make; everything else comes from their registries.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# node_modules holds a Node of the right version for Linux, and the scripts beside it use it, too.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+installed := node_modules/.hallpass-installed
+MOCHA := node node_modules/mocha/bin/mocha.js
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(installed): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }
+	npm ci --no-fund --no-audit
+	@node --eval 'process.exit(Number.parseInt(process.versions.node) >= 24 ? 0 : 1)' || { echo "Node $$(node --version) is too old and npm has no other for this machine: install Node 24 or newer" >&2; exit 1; }
+	@touch $@
+
+.PHONY: check types lint dead-code drift unit
+check: types lint dead-code drift unit ## Types, lint, dead code, generated files, unit tests: before each commit (under a minute)
+types: $(installed)
+	tsc
+lint: $(installed)
+	biome check --error-on-warnings
+dead-code: $(installed)
+	knip --no-progress
+drift: $(installed)
+	node src/api/generate.ts --check
+unit: $(installed)
+	$(MOCHA) 'test/unit/**/*.test.ts'
+
+.PHONY: test integration
+test: check integration ## check, and the integration tests on a real control plane
+integration: $(installed) ## The integration tests only; SPEC=path/to/one.test.ts runs one
+	test/controlplane/build.sh >/dev/null
+	$(MOCHA) $(or $(SPEC),'test/integration/**/*.test.ts')
+
+.PHONY: test-node
+test-node: $(installed) ## Tests on a real kubelet, with hallpass deployed from its image (root, Linux)
+	bash test/node/run.sh
+
+.PHONY: demo
+demo: $(installed) ## The life of a grant, told on a terminal (KUBECONFIG and DEMO_ON_MY_CLUSTER=yes: on your cluster)
+	@node test/controlplane/demo.ts
+
+.PHONY: up down run
+up: $(installed) ## Start a playground on this machine: control plane and hallpass (REPLICAS=2: two of it)
+	@node test/controlplane/playground-command.ts up $(or $(REPLICAS),1)
+down: $(installed) ## End the playground
+	@node test/controlplane/playground-command.ts down
+run: $(installed) ## Run hallpass in the foreground, against KUBECONFIG or the playground
+	@node test/controlplane/playground-command.ts run
+
+.PHONY: generate bench image
+generate: $(installed) ## Write what is generated: CRDs, guards, reference
+	node src/api/generate.ts
+bench: $(installed) ## Measure, and write bench/results
+	node bench/run.ts
+image: $(installed) ## Assemble hallpass's image as an OCI archive in dist, without a container engine
+	node image/build.ts
