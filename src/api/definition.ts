@@ -22,6 +22,7 @@ export type KindDefinition = {
   specDescription: string;
   /** Written by admission, beside the spec. */
   stamps?: z.ZodObject;
+  stampsDescription?: string;
   status: z.ZodObject;
   statusDescription: string;
   /** Rules about the object as a whole; of its metadata they can see the name. */

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, NAME_LIMIT, VERSION } from './names.ts';
-import { nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { nameMissing, nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
 import { duration, line, listOf, namespaceName, objectName, required, ruled, text, time } from './schema.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
@@ -206,6 +206,8 @@ export const agentGrantKind: KindDefinition = {
   spec: grantSpec,
   specDescription: 'What is asked for, and why. A changed spec is a new request.',
   stamps: grantStamps,
+  stampsDescription:
+    'Who wrote the request, as the API server authenticated them. Admission sets it; whatever a manifest says here is replaced.',
   status: grantStatus,
   statusDescription: 'What became of the request. Only hallpass writes it.',
   rules: [nameRule],
@@ -249,7 +251,7 @@ export function parseGrant(value: unknown): ParsedGrant {
   const envelope = openEnvelope(value);
   const object = readObject('AgentGrant', { spec: grantSpec, status: grantStatus, rules: [nameRule] }, envelope);
   if (envelope.stamps === undefined) return object;
-  const stamps = grantStamps.safeParse(envelope.stamps);
+  const stamps = grantStamps.safeParse(envelope.stamps, { error: nameMissing });
   if (stamps.success) return { ...object, stamps: stamps.data };
   const { spec: _refused, ...rest } = object;
   return { ...rest, invalid: object.invalid ?? problems('stamps', stamps.error) };

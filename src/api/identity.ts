@@ -56,9 +56,11 @@ export const identitySpec = z.object({
 const standingAccess = z.object({
   binding: z.enum(['RoleBinding', 'ClusterRoleBinding']).describe('Kind of the binding.'),
   namespace: text({ max: 63 }).optional().describe('Namespace of a RoleBinding.'),
-  name: text({ max: 253 }).describe('Name of the binding.'),
-  role: text({ max: 320 }).describe('What is bound: Role/<name> or ClusterRole/<name>.'),
-  subject: text({ max: 1100 }).describe('The subject that includes the agent, such as `Group system:authenticated`.'),
+  name: text({ max: STATUS_LIMITS.name }).describe('Name of the binding.'),
+  role: text({ max: STATUS_LIMITS.name }).describe('What is bound: Role/<name> or ClusterRole/<name>.'),
+  subject: text({ max: STATUS_LIMITS.name }).describe(
+    'The subject that includes the agent, such as `Group system:authenticated`.',
+  ),
 });
 
 export const identityStatus = z.object({

@@ -39,9 +39,9 @@ const envelope = z.object({
     finalizers: z.array(z.string()).optional().catch(undefined),
     ownerReferences: z.array(ownerReference).optional().catch(undefined),
   }),
-  spec: z.unknown(),
-  stamps: z.unknown(),
-  status: z.unknown(),
+  spec: z.unknown().optional(),
+  stamps: z.unknown().optional(),
+  status: z.unknown().optional(),
 });
 
 /** An object of ours with its metadata read and its other parts as they came. */
@@ -73,6 +73,11 @@ export function problems(field: string, error: z.ZodError): string {
   return all.slice(0, 3).join('; ') + more;
 }
 
+/** zod's own message for a missing field speaks of JavaScript. */
+export function nameMissing(issue: { code?: string; input?: unknown }): string | undefined {
+  return issue.code === 'invalid_type' && issue.input === undefined ? 'is required' : undefined;
+}
+
 function fieldName(path: PropertyKey[]): string {
   return path
     .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
@@ -101,7 +106,7 @@ export function readObject<Spec extends z.ZodType, Status extends z.ZodObject>(
   const base = { apiVersion: API_VERSION, kind, metadata, status: readLoosely(o.status, status) };
   const broken = o.rules.find((rule) => !rule.holds({ metadata }));
   if (broken !== undefined) return { ...base, invalid: broken.message };
-  const parsed = o.spec.safeParse(spec);
+  const parsed = o.spec.safeParse(spec, { error: nameMissing });
   if (!parsed.success) return { ...base, invalid: problems('spec', parsed.error) };
   return { ...base, spec: parsed.data };
 }

@@ -30,7 +30,8 @@ export function ruled<S extends z.ZodType>(schema: S, rules: Rule<z.output<S>>[]
     .meta({ 'x-kubernetes-validations': rules.map(validation) });
 }
 
-function validation({ cel, message, fieldPath, reason }: Omit<Rule<never>, 'holds'>): Record<string, string> {
+/** The rule as the CRD carries it. */
+export function validation({ cel, message, fieldPath, reason }: Omit<Rule<never>, 'holds'>) {
   return {
     rule: cel,
     message,

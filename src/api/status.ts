@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { integer, line, text, time } from './schema.ts';
 
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
-export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32 } as const;
+export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32, name: 1100 } as const;
 
 export const condition = z.object({
   type: line(63).describe('What the condition is about, such as Ready. The reference lists every type.'),

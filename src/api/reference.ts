@@ -1,0 +1,109 @@
+// From a kind's definition to its reference page, and from the table of conditions to theirs. Markdown.
+
+import { CONDITIONS, PHASES, REASONS } from './conditions.ts';
+import { objectSchema, type SchemaNode } from './crd.ts';
+import type { KindDefinition } from './definition.ts';
+import { GROUP, VERSION } from './names.ts';
+
+/** Page of one kind: what it is, each field with its limits, every rule, and what `kubectl get` shows. */
+export function kindPage(kind: KindDefinition): string {
+  const schema = objectSchema(kind);
+  const parts = Object.entries(schema.properties ?? {}).filter(([name]) => ['spec', 'stamps', 'status'].includes(name));
+  const rules = rulesBelow('', schema);
+  return [
+    `# ${kind.kind}`,
+    escaped(kind.description),
+    `\`${GROUP}/${VERSION}\`, namespaced, \`kubectl get ${kind.plural}\`, short \`${kind.shortNames.join('`, `')}\`; ` +
+      '`kubectl get hallpass` lists all kinds of hallpass.',
+    ...parts.flatMap(([name, part]) => [
+      `## ${name}`,
+      part.description ?? '',
+      table(['Field', 'Type', 'Meaning'], fieldsBelow(name, part)),
+    ]),
+    ...(rules.length === 0
+      ? []
+      : [
+          '## Rules',
+          'The API server refuses an object that breaks one, with this message.',
+          table(['Field', 'Message'], rules),
+        ]),
+    '## Columns',
+    table(
+      ['Column', 'Meaning'],
+      kind.columns.map((column) => [
+        column.name,
+        column.description + (column.priority === undefined ? '' : ' Shown with `-o wide`.'),
+      ]),
+    ),
+  ].join('\n\n');
+}
+
+/** Page of all phases, conditions and reasons. */
+export function conditionsPage(): string {
+  return [
+    '# Phases, conditions and reasons',
+    'Whatever stands in the status of an object of hallpass is listed here. `kubectl wait --for=condition=Granted` and `--for=condition=Ready` work as usual.',
+    '## Phases of a grant',
+    table(['Phase', 'Meaning'], Object.entries(PHASES)),
+    '## Conditions',
+    table(
+      ['Type', 'Kinds', 'Meaning', 'Present'],
+      Object.entries(CONDITIONS).map(([type, row]) => [type, row.kinds.join(', '), row.meaning, row.present]),
+    ),
+    '## Reasons',
+    table(
+      ['Reason', 'Meaning and remedy', 'Conditions'],
+      Object.entries(REASONS).map(([reason, meaning]) => [reason, meaning, typesOf(reason).join(', ')]),
+    ),
+  ].join('\n\n');
+}
+
+function typesOf(reason: string): string[] {
+  return Object.entries(CONDITIONS)
+    .filter(([, row]) => row.reasons.some((name) => name === reason))
+    .map(([type]) => type);
+}
+
+function fieldsBelow(path: string, node: SchemaNode): string[][] {
+  return Object.entries(node.properties ?? {}).flatMap(([name, field]) => {
+    const at = `${path}.${name}`;
+    const below = field.items?.properties === undefined ? fieldsBelow(at, field) : fieldsBelow(`${at}[]`, field.items);
+    const meaning = `${node.required?.includes(name) === true ? 'Required. ' : ''}${field.description ?? ''}`;
+    return [[`\`${at}\``, typeOf(field), meaning], ...below];
+  });
+}
+
+function typeOf(node: SchemaNode): string {
+  if (node.type === 'array')
+    return `list of at most ${node.maxItems}: ${node.items === undefined ? '' : typeOf(node.items)}`;
+  if (node.enum !== undefined) return node.enum.map((value) => `\`${value}\``).join(' or ');
+  if (node.format === 'date-time') return 'time (RFC 3339)';
+  if (node.type === 'string' && node.maxLength !== undefined) return `string, at most ${node.maxLength} characters`;
+  if (node.type === 'integer' && node.maximum !== undefined && node.maximum < 2 ** 31 - 1) {
+    return `integer, ${node.minimum} to ${node.maximum}`;
+  }
+  return node.type;
+}
+
+function rulesBelow(path: string, node: SchemaNode): string[][] {
+  const own = (node['x-kubernetes-validations'] ?? []).map((rule) => [
+    `\`${(path + (rule.fieldPath ?? '')).replace(/^\./, '') || 'metadata.name'}\``,
+    rule.message,
+  ]);
+  const below = Object.entries(node.properties ?? {}).flatMap(([name, field]) => rulesBelow(`${path}.${name}`, field));
+  return [...own, ...below, ...(node.items === undefined ? [] : rulesBelow(`${path}[]`, node.items))];
+}
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map(escaped).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** Text in which Markdown sees no cell border and no HTML, outside of code spans. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('|', '\\|')
+    .split('`')
+    .map((part, index) => (index % 2 === 0 ? part.replaceAll('<', '&lt;') : part))
+    .join('`');
+}
