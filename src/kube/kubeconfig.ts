@@ -1,6 +1,7 @@
 // Reads a kubeconfig, through the official client so that every way to authenticate in one works.
 import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
+import { dirname, resolve } from 'node:path';
 import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
 import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
@@ -9,9 +10,10 @@ import { printable } from './log.ts';
 
 const named = z.array(z.looseObject({ name: z.string() })).nullish();
 const kubeconfigSchema = z.looseObject({ clusters: named, users: named, contexts: named });
+const withTokenFile = z.looseObject({ user: z.looseObject({ tokenFile: z.string().min(1) }) });
 
 // Parse errors quote the text around them, which may be a key or a token: only the place is told.
-async function checkKubeconfig(path: string): Promise<void> {
+async function checkKubeconfig(path: string): Promise<z.infer<typeof kubeconfigSchema>> {
   const notOne = (what: string): CredentialsError =>
     new CredentialsError(
       `${printable(path)} is not a kubeconfig: ${what}. Name one with --kubeconfig; \`kubectl config view --raw --flatten\` writes one.`,
@@ -37,6 +39,7 @@ async function checkKubeconfig(path: string): Promise<void> {
     throw notOne(`what is at ${printable(at, 80)} does not have the form of one`);
   }
   if (!result.data.clusters?.length) throw notOne('it names no cluster');
+  return result.data;
 }
 
 function selectedContext(config: KubeConfig, paths: string, context: string | undefined): Cluster {
@@ -120,8 +123,14 @@ const pem = z
 export async function kubeconfigCredentials(paths: string[], context: string | undefined): Promise<Credentials> {
   const shown = paths.map((path) => printable(path)).join(', ');
   const config = new KubeConfig();
+  // The official client drops a user's `tokenFile`.
+  const tokenFiles = new Map<string, string>();
   for (const [position, path] of paths.entries()) {
-    await checkKubeconfig(path);
+    for (const entry of (await checkKubeconfig(path)).users ?? []) {
+      const found = withTokenFile.safeParse(entry);
+      if (!found.success || tokenFiles.has(entry.name)) continue;
+      tokenFiles.set(entry.name, resolve(dirname(path), found.data.user.tokenFile));
+    }
     try {
       const next = position === 0 ? config : new KubeConfig();
       next.loadFromFile(path);
@@ -137,9 +146,10 @@ export async function kubeconfigCredentials(paths: string[], context: string | u
   if (user) withExecInfo(user, cluster);
   const first = await applied(config, shown);
   const tokenPath = z.looseObject({ config: z.looseObject({ tokenFile: z.string() }) }).safeParse(user?.authProvider);
+  const tokenAt = tokenPath.success ? tokenPath.data.config.tokenFile : user && tokenFiles.get(user.name);
   let token: Credentials['token'];
-  if (tokenPath.success) {
-    token = tokenFile(tokenPath.data.config.tokenFile);
+  if (tokenAt) {
+    token = tokenFile(tokenAt);
   } else if (bearer(first) !== undefined) {
     token = cachedToken(async () => {
       const renewed = bearer(await applied(config, shown));
