@@ -1,0 +1,192 @@
+// Keeps a copy of a kind in step with the API server: list, watch, and again from where it broke off.
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApiError, ConnectionError, isExpired, UnexpectedAnswerError } from './api-error.ts';
+import type { Client, Selection } from './client.ts';
+import type { Log } from './log.ts';
+import type { WatchRestart } from './metrics.ts';
+import { type KubeObject, type Resource, resourceName } from './object.ts';
+import { type WatchEvent, watch } from './watch.ts';
+
+/** What is done with what comes. `page` and `listed` belong together: what no page of a list held is gone. */
+export type Sink = {
+  beginList: () => void;
+  page: (items: unknown[]) => Promise<void>;
+  listed: () => void;
+  event: (event: WatchEvent) => void;
+  /** All is known as of this version. */
+  progress: (resourceVersion: string) => void;
+  /** What stands in the way now; undefined when nothing does. */
+  problem: (message: string | undefined) => void;
+};
+
+/** Times in which to give up a watch. Servers end a watch after 1 to 2 times `watchTimeoutSeconds`. */
+export type ReflectorTimes = { watchTimeoutSeconds: number; silenceMarginMs: number; bookmarkSilenceMs: number };
+
+const standardTimes: ReflectorTimes = {
+  watchTimeoutSeconds: 300,
+  silenceMarginMs: 30_000,
+  // The API server sends a bookmark each minute. Where bookmarks come at all, three missing ones are a dead stream.
+  bookmarkSilenceMs: 200_000,
+};
+
+const firstDelayMs = 800;
+const longestDelayMs = 30_000;
+const shortestWatchMs = 1000;
+
+// What to do about an error that repeating the request doesn't help.
+function withRemedy<T extends KubeObject>(error: unknown, resource: Resource<T>): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ApiError)) return message;
+  const name = resourceName(resource);
+  switch (error.status) {
+    case 401:
+      return `${message}. The API server does not know these credentials: they may be expired, or of another cluster.`;
+    case 403:
+      return `${message}. A ClusterRole bound to this user must allow get, list and watch on ${name}.`;
+    case 404:
+      return `${message}. The API server does not serve ${name} in version ${resource.version}: install its CustomResourceDefinition, or check the API server's version.`;
+    default:
+      return message;
+  }
+}
+
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof ApiError && error.causes.some((cause) => cause.reason === 'ResourceVersionTooLarge');
+
+function versionOf(object: Record<string, unknown>): string | undefined {
+  const { metadata } = object;
+  if (typeof metadata !== 'object' || metadata === null || !('resourceVersion' in metadata)) return undefined;
+  return typeof metadata.resourceVersion === 'string' ? metadata.resourceVersion : undefined;
+}
+
+/** Runs until the signal aborts; never throws. Everything else is waited out, with growing delays. */
+export async function reflect<T extends KubeObject>(options: {
+  client: Client;
+  resource: Resource<T>;
+  selection: Selection;
+  sink: Sink;
+  log: Log;
+  signal: AbortSignal;
+  times?: Partial<ReflectorTimes>;
+}): Promise<void> {
+  const { client, resource, selection, sink, log, signal } = options;
+  const times = { ...standardTimes, ...options.times };
+  const { metrics } = client;
+  const label = resource.plural;
+  const name = resourceName(resource);
+  let version: string | undefined;
+  let bookmarksCome = false;
+  let wholeList = false;
+  let failures = 0;
+  let delayMs = 0;
+  let shown: string | undefined;
+
+  const tell = (message: string | undefined): void => {
+    sink.problem(message);
+    if (message === shown) return;
+    if (message !== undefined) log.warn(message, { resource: name });
+    else log.info('the API server answers again', { resource: name });
+    shown = message;
+  };
+
+  const list = async (): Promise<string> => {
+    sink.beginList();
+    let listedVersion = '';
+    for await (const page of client.pages(resource, { ...selection, signal }, { whole: wholeList })) {
+      await sink.page(page.items);
+      listedVersion = page.resourceVersion;
+    }
+    wholeList = false;
+    sink.listed();
+    metrics?.listed(label);
+    return listedVersion;
+  };
+
+  const onEvent = (event: WatchEvent): void => {
+    metrics?.watchEvent(label, event.type);
+    if (event.type === 'BOOKMARK') bookmarksCome = true;
+    else sink.event(event);
+    failures = 0;
+    version = versionOf(event.object) ?? version;
+    if (version !== undefined) sink.progress(version);
+  };
+
+  // Returns how long the watch was open, in milliseconds.
+  const watchFrom = async (resourceVersion: string): Promise<number> => {
+    const timeoutSeconds = Math.ceil(times.watchTimeoutSeconds * (1 + Math.random()));
+    let openedAt = Number.POSITIVE_INFINITY;
+    const openForMs = (): number => performance.now() - openedAt;
+    try {
+      await watch({
+        client,
+        resource,
+        selection,
+        resourceVersion,
+        timeoutSeconds,
+        silenceMs: () => (bookmarksCome ? times.bookmarkSilenceMs : timeoutSeconds * 1000 + times.silenceMarginMs),
+        signal,
+        onOpen: () => {
+          openedAt = performance.now();
+          tell(undefined);
+        },
+        onEvent,
+      });
+    } finally {
+      // A watch that lived longer than the delay before it was worth that delay: start over with short ones.
+      if (openForMs() > Math.max(delayMs, shortestWatchMs)) failures = 0;
+    }
+    return openForMs();
+  };
+
+  const pause = async (error: unknown): Promise<void> => {
+    failures += 1;
+    const grown = Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs);
+    delayMs = Math.min(grown * (1 + Math.random() / 2), longestDelayMs);
+    if (error instanceof ApiError && error.retryAfterSeconds !== undefined) {
+      delayMs = Math.max(delayMs, Math.min(error.retryAfterSeconds * 1000, longestDelayMs));
+    }
+    await delay(delayMs, undefined, { signal }).catch(() => {});
+  };
+
+  const restarted = (reason: WatchRestart): void => metrics?.watchRestarted(label, reason);
+
+  while (!signal.aborted) {
+    let watching = false;
+    try {
+      if (version === undefined) {
+        version = await list();
+        sink.progress(version);
+      }
+      watching = true;
+      const openForMs = await watchFrom(version);
+      restarted('ended');
+      // Ended by the server as agreed: at once again, unless it ends them right after opening.
+      if (openForMs < shortestWatchMs) await pause(undefined);
+    } catch (error) {
+      if (signal.aborted) return;
+      const expired = isExpired(error) || isTooLarge(error);
+      // After a line that was no event it isn't known what was missed.
+      if (expired || (watching && error instanceof UnexpectedAnswerError)) {
+        if (!watching) wholeList = true;
+        version = undefined;
+      }
+      if (watching) {
+        const silent = error instanceof ConnectionError && error.code === 'SILENT';
+        restarted(expired ? 'expired' : silent ? 'silent' : 'error');
+      }
+      if (expired) {
+        log.debug('the watch is too far behind; listing again', { resource: name });
+        if (failures === 0) {
+          failures = 1;
+          continue;
+        }
+      } else if (watching && failures === 0 && error instanceof ConnectionError) {
+        // One broken connection is what networks do.
+        log.debug(error.message, { resource: name });
+      } else {
+        tell(withRemedy(error, resource));
+      }
+      await pause(error);
+    }
+  }
+}
