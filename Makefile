@@ -15,7 +15,8 @@ help: ## This list
 
 $(installed): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }
-	npm ci --no-fund --no-audit
+	# Not `npm ci`: the lock file leaves out development tools' binaries for other platforms, which it takes for an error.
+	npm install --no-save --no-fund --no-audit
 	@node --eval 'process.exit(Number.parseInt(process.versions.node) >= 24 ? 0 : 1)' || { echo "Node $$(node --version) is too old and npm has no other for this machine: install Node 24 or newer" >&2; exit 1; }
 	@touch $@
 
