@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 
 export type ImageConfig = {
-  /** With a tag, e.g. `localhost/hallpass:0.1.0`. */
+  /** With a tag, e.g. `localhost/hallpass:dev`. */
   name: string;
   architecture: string;
   user: string;

@@ -27,7 +27,7 @@ try {
     execFileSync('chmod', ['-R', 'u=rwX,go=rX', values.rootfs]);
   } else {
     const file = join(checkout, 'dist/hallpass-image.tar');
-    const name = `localhost/hallpass:${version}`;
+    const name = 'localhost/hallpass:dev';
     const { digest, bytes } = writeImageArchive(file, [base, app], {
       name,
       architecture: architecture(),
