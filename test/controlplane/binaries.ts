@@ -9,8 +9,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-const programs = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
-export type Program = (typeof programs)[number];
+export type Program = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kubectl';
 
 /** The oldest minor version of each program that serves: MutatingAdmissionPolicy is on by default from Kubernetes 1.36. */
 const oldest: Record<Program, { major: number; minor: number; arguments: string[] }> = {
@@ -42,41 +41,34 @@ async function find(program: Program): Promise<string | undefined> {
   return undefined;
 }
 
-/** Builds what is missing from the cache; build.sh's progress goes to stderr. The first build takes some 11 minutes. */
-async function build(missing: Program[]): Promise<string> {
+/** Builds a program into the cache unless it is there; build.sh's progress goes to stderr. All four take some 11 minutes. */
+async function build(program: Program): Promise<string> {
   const script = join(import.meta.dirname, 'build.sh');
-  const child = spawn('bash', [script, ...missing], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('bash', [script, program], { stdio: ['ignore', 'pipe', 'inherit'] });
   let directory = '';
   createInterface({ input: child.stdout }).on('line', (line) => {
     directory = line;
   });
   const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
-  if (code !== 0) throw new Error(`building ${missing.join(', ')} failed: ${script} ended with ${code}, see above`);
-  return directory;
+  if (code !== 0) throw new Error(`building ${program} failed: ${script} ended with ${code}, see above`);
+  return join(directory, program);
 }
 
-async function locate(): Promise<Record<Program, string>> {
-  const paths: Record<Program, string | undefined> = {
-    etcd: await find('etcd'),
-    'kube-apiserver': await find('kube-apiserver'),
-    'kube-controller-manager': await find('kube-controller-manager'),
-    kubectl: await find('kubectl'),
-  };
-  const missing = programs.filter((program) => !paths[program]);
-  const cache = missing.length > 0 ? await build(missing) : '';
-  const path = (program: Program) => paths[program] ?? join(cache, program);
+const located = new Map<Program, Promise<string>>();
+
+/** The path of a program, looked for once a process. */
+export function binary(program: Program): Promise<string> {
+  const path = located.get(program) ?? find(program).then((found) => found ?? build(program));
+  located.set(program, path);
+  return path;
+}
+
+/** The paths of all four, one after the other: builds side by side are no faster. */
+export async function controlPlaneBinaries(): Promise<Record<Program, string>> {
   return {
-    etcd: path('etcd'),
-    'kube-apiserver': path('kube-apiserver'),
-    'kube-controller-manager': path('kube-controller-manager'),
-    kubectl: path('kubectl'),
+    etcd: await binary('etcd'),
+    'kube-apiserver': await binary('kube-apiserver'),
+    'kube-controller-manager': await binary('kube-controller-manager'),
+    kubectl: await binary('kubectl'),
   };
-}
-
-let located: Promise<Record<Program, string>> | undefined;
-
-/** The path of each program, looked for once a process. */
-export function controlPlaneBinaries(): Promise<Record<Program, string>> {
-  located ??= locate();
-  return located;
 }

@@ -1,27 +1,19 @@
 // A real control plane (etcd, kube-apiserver, kube-controller-manager) on loopback, for tests, demo and playground.
 // It never outlives the process that started it.
 import { execFile } from 'node:child_process';
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { controlPlaneBinaries } from './binaries.ts';
+import type { Credentials } from '../../src/kube/credentials.ts';
+import { controlPlaneBinaries, type Program } from './binaries.ts';
 import { createCertificateAuthority, type Signed, signingKeys } from './certificates.ts';
-import { type KubeconfigUser, writeKubeconfig } from './kubeconfig.ts';
+import { clusterEntry, type KubeconfigUser, writeKubeconfig } from './kubeconfig.ts';
+import { freePort } from './ports.ts';
 import { type Supervised, type Supervisor, startSupervisor } from './supervise.ts';
-
-/** How a client reaches the API server and proves who it is; PEM texts. */
-export type Credentials = {
-  server: string;
-  certificateAuthority?: string;
-  clientCertificate?: string;
-  clientKey?: string;
-  token?: () => Promise<string>;
-};
 
 export type User = { user: string; groups?: readonly string[] };
 export type KubectlResult = { stdout: string; stderr: string; code: number };
@@ -51,6 +43,8 @@ export type ControlPlane = {
   supervisor: Supervisor;
   /** Runs kubectl, as admin unless a kubeconfig is named. Never throws on a non-zero exit code. */
   kubectl(args: string[], o?: { input?: string; kubeconfig?: string; signal?: AbortSignal }): Promise<KubectlResult>;
+  /** Runs kubectl as admin and returns what it printed; throws what it complained about. */
+  admin(args: string[], o?: { input?: string }): Promise<string>;
   /** A client certificate for any user, signed by the control plane's authority. */
   credentialsFor(user: User): Promise<Credentials>;
   /** Writes a kubeconfig and returns its path. */
@@ -99,21 +93,6 @@ async function temporaryDirectory(): Promise<string> {
   }
 }
 
-/** A port nobody listens on, below the range that outgoing connections are given: only another listener could take it. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
-}
-
 /** The status of GET `path`, undefined when no answer came. */
 function probe(credentials: Credentials, path: string): Promise<{ status: number; body: string } | undefined> {
   return new Promise((resolve) => {
@@ -142,11 +121,6 @@ function probe(credentials: Credentials, path: string): Promise<{ status: number
   });
 }
 
-async function tail(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-15).join('\n');
-}
-
 /** Polls until `path` answers with an accepted status; throws with the log's end when the process ends before or time runs out. */
 async function answers(
   credentials: Credentials,
@@ -158,7 +132,7 @@ async function answers(
   for (;;) {
     const answer = await probe(credentials, path);
     if (answer && accept(answer.status)) return;
-    if (process.exit) throw new Error(`${process.name} ended at its start:\n${await tail(process.logFile)}`);
+    if (process.exit) throw new Error(`${process.name} ended at its start:\n${await process.tail()}`);
     if (performance.now() > until) {
       const last = answer ? `${answer.status} ${answer.body}` : 'no answer';
       throw new Error(`${process.name} didn't answer ${path} in ${startTimeoutMs / 1000} s: ${last}`);
@@ -190,7 +164,7 @@ export async function startControlPlane(
 async function startIn(
   directory: string,
   supervisor: Supervisor,
-  binaries: Awaited<ReturnType<typeof controlPlaneBinaries>>,
+  binaries: Record<Program, string>,
   apiServerFlags: string[],
 ): Promise<ControlPlane> {
   const file = (name: string) => join(directory, name);
@@ -270,7 +244,7 @@ async function startIn(
       await answers(ready, '/livez', (status) => status !== 0, apiServer);
       break;
     } catch (error) {
-      const taken = /address already in use/.test(await tail(apiServer.logFile));
+      const taken = /address already in use/.test(await apiServer.tail());
       if (!taken || attempt === 5) throw error;
       port = await freePort();
       apiServer = await startApiServer(port);
@@ -282,7 +256,7 @@ async function startIn(
 
   const kubeconfig = file('admin.kubeconfig');
   const configuration = (path: string, user: KubeconfigUser) =>
-    writeKubeconfig(path, { server, certificateAuthority: authority.certificate, user });
+    writeKubeconfig(path, clusterEntry(server, authority.certificate), user);
   await Promise.all([
     configuration(kubeconfig, adminCertificate),
     configuration(file('kube-controller-manager.kubeconfig'), controllerManagerCertificate),
@@ -359,6 +333,11 @@ async function startIn(
       },
     },
     kubectl,
+    async admin(args, o) {
+      const result = await kubectl(args, o);
+      if (result.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr.trim()}`);
+      return result.stdout;
+    },
     credentialsFor: async ({ user, groups }) => credentialsOf(server, await authority.client(user, groups ?? [])),
     async kubeconfigFor(user) {
       const path = file(`${randomUUID()}.kubeconfig`);

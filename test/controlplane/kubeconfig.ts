@@ -12,24 +12,21 @@ function userEntry(user: KubeconfigUser): Record<string, string> {
   return { 'client-certificate-data': encode(user.certificate), 'client-key-data': encode(user.key) };
 }
 
+/** A cluster as a kubeconfig has it; what others wrote into theirs is kept. */
+export type KubeconfigCluster = { server: string; [field: string]: unknown };
+
+export function clusterEntry(server: string, certificateAuthority: string): KubeconfigCluster {
+  return { server, 'certificate-authority-data': encode(certificateAuthority) };
+}
+
 /** Writes a kubeconfig that only its owner can read. */
-export async function writeKubeconfig(
-  path: string,
-  o: { server: string; certificateAuthority: string; user: KubeconfigUser; namespace?: string },
-): Promise<void> {
+export async function writeKubeconfig(path: string, cluster: KubeconfigCluster, user: KubeconfigUser): Promise<void> {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [
-      {
-        name: 'hallpass',
-        cluster: { server: o.server, 'certificate-authority-data': encode(o.certificateAuthority) },
-      },
-    ],
-    users: [{ name: 'user', user: userEntry(o.user) }],
-    contexts: [
-      { name: 'hallpass', context: { cluster: 'hallpass', user: 'user', namespace: o.namespace ?? 'default' } },
-    ],
+    clusters: [{ name: 'hallpass', cluster }],
+    users: [{ name: 'user', user: userEntry(user) }],
+    contexts: [{ name: 'hallpass', context: { cluster: 'hallpass', user: 'user', namespace: 'default' } }],
     'current-context': 'hallpass',
   };
   await writeFile(path, stringify(config), { mode: 0o600 });

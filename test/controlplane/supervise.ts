@@ -2,6 +2,7 @@
 // when this process exits, crashes or is killed.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export type Order =
@@ -34,6 +35,8 @@ export type Supervised = {
   kill(signal: NodeJS.Signals): void;
   /** SIGTERM, then SIGKILL after `graceMs` (5 s by default). Resolves when it has ended. */
   stop(graceMs?: number): Promise<Exit>;
+  /** The last lines of its log. */
+  tail(): Promise<string>;
 };
 
 export type Supervisor = {
@@ -108,6 +111,10 @@ export async function startSupervisor(directory?: string): Promise<Supervisor> {
           const exit = await supervised.exited;
           clearTimeout(killed);
           return exit;
+        },
+        async tail() {
+          const text = await readFile(o.logFile, 'utf8').catch(() => '');
+          return text.trimEnd().split('\n').slice(-15).join('\n');
         },
       };
       return supervised;

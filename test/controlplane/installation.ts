@@ -1,0 +1,80 @@
+// Installs hallpass into a control plane, all but the Deployment: hallpass itself runs as a process, with the rights of
+// its own ServiceAccount and nothing else.
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ControlPlane } from './controlplane.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const deploy = (part: string) => join(root, 'deploy', part);
+const tokenLifetime = '1h';
+const renewalMs = 10 * 60_000;
+
+const namespaces = `
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: demo
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: demo-other
+  annotations:
+    hallpass.dev/accepts-grants-from: demo
+`;
+
+/** Waits until the API server acts on the guards: it takes them up some time after they were stored. */
+async function guardsAct(controlPlane: ControlPlane): Promise<void> {
+  const identity = JSON.stringify({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentIdentity',
+    metadata: { name: 'probe', namespace: 'demo' },
+    spec: { purpose: 'Never stored.', owner: { kind: 'Group', name: 'nobody' } },
+  });
+  if ((await controlPlane.admin(['get', 'mutatingadmissionpolicies', '--output=name'])) === '') return;
+  const until = performance.now() + 30_000;
+  for (;;) {
+    const args = ['create', '--dry-run=server', '--output=jsonpath={.metadata.finalizers}', '--filename=-'];
+    const result = await controlPlane.kubectl(args, { input: identity });
+    if (result.stdout.includes('hallpass.dev/cleanup')) return;
+    if (performance.now() > until) throw new Error(`the guards don't act after 30 s: ${result.stdout}${result.stderr}`);
+    await delay(50);
+  }
+}
+
+/** Applies deploy/cluster, and enables the namespaces `demo` and `demo-other`, which accepts grants from `demo`. */
+export async function installHallpass(controlPlane: ControlPlane): Promise<void> {
+  const { admin } = controlPlane;
+  await admin(['apply', '-k', deploy('cluster')]);
+  await admin(['apply', '-f', '-'], { input: namespaces });
+  await Promise.all([
+    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentidentities.yaml')]),
+    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentgrants.yaml')]),
+    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentreceipts.yaml')]),
+    admin(['apply', '-n', 'demo', '-k', deploy('namespace')]),
+    admin(['apply', '-n', 'demo-other', '-k', deploy('namespace')]),
+  ]);
+  await guardsAct(controlPlane);
+}
+
+/**
+ * Keeps a token of hallpass's ServiceAccount in a file, by `kubectl` as admin, renewed long before its end until `stop`
+ * is called. The token is never printed.
+ */
+export async function keepToken(kubectl: ControlPlane['kubectl'], path: string): Promise<{ stop(): void }> {
+  const renew = async () => {
+    const args = ['create', 'token', 'hallpass', '--namespace=hallpass-system', `--duration=${tokenLifetime}`];
+    const result = await kubectl(args);
+    if (result.code !== 0) throw new Error(`no token for hallpass-system/hallpass: ${result.stderr.trim()}`);
+    // Renamed into place: whoever reads it never sees half a token.
+    await writeFile(`${path}.new`, result.stdout.trim(), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+  };
+  await renew();
+  const timer = setInterval(() => {
+    renew().catch((error) => console.error(`renewing hallpass's token: ${error.message}`));
+  }, renewalMs);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,141 @@
+// A control plane with hallpass on it, one process or several, each with the rights that deploy/ gives and no others.
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ControlPlane, startControlPlane } from './controlplane.ts';
+import { installHallpass, keepToken } from './installation.ts';
+import { type AgentPod, startNode } from './kubelet.ts';
+import { freePort } from './ports.ts';
+import type { Exit, Supervised } from './supervise.ts';
+
+export type HallpassProcess = {
+  readonly pid: number;
+  readonly logFile: string;
+  /** `http://127.0.0.1:PORT`: livez, readyz, metrics. */
+  readonly healthUrl: string;
+  /** How the process that runs now, or ran last, ended. */
+  readonly exited: Promise<Exit>;
+  kill(signal: NodeJS.Signals): void;
+  /** Waits until /readyz says ready; throws with the log's end when the process ends before. */
+  ready(): Promise<void>;
+  /** SIGTERM, and SIGKILL after 35 s: the time that its Deployment gives it. */
+  stop(): Promise<Exit>;
+  /** Starts it again, having stopped it where it runs. Resolves when it is ready. */
+  restart(): Promise<void>;
+};
+
+export type Playground = ControlPlane & {
+  hallpass: HallpassProcess[];
+  /** A token of an identity's agent, got as a kubelet gets it for a pod; `pod` is merged into the pod's spec. */
+  agentToken(o: { namespace: string; identity: string; pod?: object }): Promise<string>;
+  /** The same, with the pod that it is bound to. */
+  agentPod(o: { namespace: string; identity: string; pod?: object }): Promise<AgentPod>;
+};
+
+const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+const readyTimeoutMs = 60_000;
+
+async function answersReady(healthUrl: string): Promise<boolean> {
+  try {
+    return (await fetch(`${healthUrl}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function startProcess(
+  controlPlane: ControlPlane,
+  o: { name: string; kubeconfig: string; logFile: string; flags: string[] },
+): Promise<HallpassProcess> {
+  const port = await freePort();
+  const healthUrl = `http://127.0.0.1:${port}`;
+  // Whoever runs the tests may have a cluster of their own in the environment; hallpass is told its own.
+  const { KUBECONFIG: _, ...environment } = process.env;
+  const start = () =>
+    controlPlane.supervisor.start({
+      name: o.name,
+      command: process.execPath,
+      arguments: [
+        main,
+        `--kubeconfig=${o.kubeconfig}`,
+        '--namespace=hallpass-system',
+        `--health-address=127.0.0.1:${port}`,
+        ...o.flags,
+      ],
+      environment,
+      logFile: o.logFile,
+    });
+  let running: Supervised = await start();
+  const hallpass: HallpassProcess = {
+    get pid() {
+      return running.pid;
+    },
+    get exited() {
+      return running.exited;
+    },
+    logFile: o.logFile,
+    healthUrl,
+    kill: (signal) => running.kill(signal),
+    stop: () => running.stop(35_000),
+    async ready() {
+      const until = performance.now() + readyTimeoutMs;
+      while (!(await answersReady(healthUrl))) {
+        if (running.exit) throw new Error(`${o.name} ended at its start:\n${await running.tail()}`);
+        if (performance.now() > until) throw new Error(`${o.name} isn't ready after 60 s:\n${await running.tail()}`);
+        await delay(30);
+      }
+    },
+    async restart() {
+      await hallpass.stop();
+      running = await start();
+      await hallpass.ready();
+    },
+  };
+  return hallpass;
+}
+
+/**
+ * Starts a control plane, installs hallpass, enables `demo` and `demo-other` (which accepts grants from `demo`), and
+ * resolves when every replica is ready. It all ends with the process that called, whatever happens to that. `logFile` is
+ * shared by the replicas; without it each has its own in the control plane's directory.
+ */
+export async function startPlayground(
+  o: { replicas?: number; hallpassFlags?: string[]; apiServerFlags?: string[]; logFile?: string } = {},
+): Promise<Playground> {
+  const controlPlane = await startControlPlane({ apiServerFlags: o.apiServerFlags });
+  try {
+    await installHallpass(controlPlane);
+    const tokenFile = join(controlPlane.directory, 'hallpass.token');
+    const token = await keepToken(controlPlane.kubectl, tokenFile);
+    const kubeconfig = await controlPlane.kubeconfigFor({ tokenFile });
+    const hallpass = await Promise.all(
+      Array.from({ length: o.replicas ?? 1 }, (_, index) =>
+        startProcess(controlPlane, {
+          name: `hallpass-${index}`,
+          kubeconfig,
+          logFile: o.logFile ?? join(controlPlane.directory, `hallpass-${index}.log`),
+          flags: o.hallpassFlags ?? [],
+        }),
+      ),
+    );
+    await Promise.all(hallpass.map((each) => each.ready()));
+    let node: ReturnType<typeof startNode> | undefined;
+    const agentPod: Playground['agentPod'] = async (agent) => {
+      node ??= startNode(controlPlane);
+      return (await node).runAgent(agent);
+    };
+    return {
+      ...controlPlane,
+      hallpass,
+      agentPod,
+      agentToken: async (agent) => (await agentPod(agent)).token,
+      async stop() {
+        token.stop();
+        for (const each of hallpass) each.kill('SIGKILL');
+        await controlPlane.stop();
+      },
+    };
+  } catch (error) {
+    await controlPlane.stop();
+    throw error;
+  }
+}
