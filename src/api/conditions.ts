@@ -51,6 +51,7 @@ export const REASONS = {
     'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
   Issuing: 'Every gate is passed; what gives access is being created.',
   Granted: 'The agent has the access of this grant, until its expiresAt.',
+  Superseded: 'A changed spec took the place of this request, and what it held was withdrawn or narrowed.',
   Restoring: 'What had suspended the grant is over; access comes back when it has stayed so for 30 seconds.',
   // Whether the cluster matches the verdict.
   Settled: 'The cluster is as the verdict says; nothing is left to do for now.',

@@ -85,9 +85,9 @@ export function objectSchema(kind: KindDefinition): SchemaNode {
     type: 'object',
     required: ['spec'],
     properties: {
-      apiVersion: { type: 'string', description: `Always ${GROUP}/${VERSION}.` },
-      kind: { type: 'string', description: `Always ${kind.kind}.` },
-      metadata: { type: 'object' },
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: { type: 'object', properties: { name: { type: 'string' } } },
       spec: structuralSchema(kind.spec, kind.specDescription),
       ...(kind.stamps === undefined ? {} : { stamps: structuralSchema(kind.stamps, kind.stampsDescription) }),
       status: structuralSchema(kind.status, kind.statusDescription),

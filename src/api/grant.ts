@@ -5,6 +5,7 @@ import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, NAME_LIMIT, VERSION } from './names.ts';
 import { nameMissing, nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { specHash } from './request.ts';
 import { duration, line, listOf, namespaceName, objectName, required, ruled, text, time } from './schema.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
@@ -192,7 +193,11 @@ export type GrantPermission = z.infer<typeof permission>;
 export type GrantStamps = z.infer<typeof grantStamps>;
 export type Stamp = z.infer<typeof stamp>;
 export type GrantStatus = z.infer<typeof grantStatus>;
-export type ParsedGrant = Parsed<GrantSpec, GrantStatus> & { stamps?: GrantStamps };
+export type ParsedGrant = Parsed<GrantSpec, GrantStatus> & {
+  stamps?: GrantStamps;
+  /** specHash of the spec as it is stored, valid or not. */
+  hash: string;
+};
 
 /** Everything that the CRD and the reference say about the kind. */
 export const agentGrantKind: KindDefinition = {
@@ -249,7 +254,8 @@ export const agentGrantKind: KindDefinition = {
 /** Reads a stored AgentGrant. Never throws: what today's schema refuses has no spec, and `invalid` says why. */
 export function parseGrant(value: unknown): ParsedGrant {
   const envelope = openEnvelope(value);
-  const object = readObject('AgentGrant', { spec: grantSpec, status: grantStatus, rules: [nameRule] }, envelope);
+  const kind = { spec: grantSpec, status: grantStatus, rules: [nameRule] };
+  const object = { ...readObject('AgentGrant', kind, envelope), hash: specHash(envelope.spec) };
   if (envelope.stamps === undefined) return object;
   const stamps = grantStamps.safeParse(envelope.stamps, { error: nameMissing });
   if (stamps.success) return { ...object, stamps: stamps.data };

@@ -62,7 +62,8 @@ export function openEnvelope(value: unknown): Envelope {
 /** On identities and grants: names that what is derived from them still fits. */
 export const nameRule: Rule<{ metadata: { name: string } }> = {
   cel: `self.metadata.name.size() <= ${NAME_LIMIT}`,
-  message: `metadata.name must be at most ${NAME_LIMIT} characters, because names and labels are derived from it: choose a shorter name`,
+  fieldPath: '.metadata.name',
+  message: `must be at most ${NAME_LIMIT} characters, because names and labels are derived from it: choose a shorter name`,
   holds: (object) => object.metadata.name.length <= NAME_LIMIT,
 };
 
@@ -105,7 +106,7 @@ export function readObject<Spec extends z.ZodType, Status extends z.ZodObject>(
 ): Parsed<z.output<Spec>, z.output<Status>> {
   const base = { apiVersion: API_VERSION, kind, metadata, status: readLoosely(o.status, status) };
   const broken = o.rules.find((rule) => !rule.holds({ metadata }));
-  if (broken !== undefined) return { ...base, invalid: broken.message };
+  if (broken !== undefined) return { ...base, invalid: `metadata.name: ${broken.message}` };
   const parsed = o.spec.safeParse(spec, { error: nameMissing });
   if (!parsed.success) return { ...base, invalid: problems('spec', parsed.error) };
   return { ...base, spec: parsed.data };

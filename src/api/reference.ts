@@ -87,7 +87,7 @@ function typeOf(node: SchemaNode): string {
 
 function rulesBelow(path: string, node: SchemaNode): string[][] {
   const own = (node['x-kubernetes-validations'] ?? []).map((rule) => [
-    `\`${(path + (rule.fieldPath ?? '')).replace(/^\./, '') || 'metadata.name'}\``,
+    `\`${(path + (rule.fieldPath ?? '')).replace(/^\./, '')}\``,
     rule.message,
   ]);
   const below = Object.entries(node.properties ?? {}).flatMap(([name, field]) => rulesBelow(`${path}.${name}`, field));

@@ -88,13 +88,14 @@ export function uid(): z.ZodString {
   return text({ min: 1, max: 128 });
 }
 
-const TIME =
-  '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
+// The format date-time of the API server checks the numbers, yet lets pass other letters, separators and offsets.
+const TIME = '^[0-9-]{10}T[0-9:]{8}([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
 const TIME_FORM = new RegExp(TIME);
+const TIME_NUMBERS = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d/;
 
 /** Whether the text is a point in time as RFC 3339 writes it, on a day that exists. */
 function isTime(value: string): boolean {
-  if (!TIME_FORM.test(value)) return false;
+  if (!TIME_FORM.test(value) || !TIME_NUMBERS.test(value)) return false;
   const [year, month, day] = value.slice(0, 10).split('-').map(Number);
   if (year === undefined || month === undefined || day === undefined) return false;
   const lastDay = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();

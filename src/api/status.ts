@@ -16,7 +16,7 @@ export const condition = z.object({
   lastTransitionTime: time().describe('When the status of the condition last changed.'),
   observedGeneration: integer(0, Number.MAX_SAFE_INTEGER)
     .optional()
-    .describe('metadata.generation of the object that the condition speaks of.'),
+    .describe('The metadata.generation that the condition speaks of.'),
 });
 
 export type Condition = z.infer<typeof condition>;
@@ -30,5 +30,5 @@ export const conditions = z
   );
 
 export const observedGeneration = integer(0, Number.MAX_SAFE_INTEGER).describe(
-  'metadata.generation of the spec that this status speaks of. While it is lower, hallpass has not seen the latest edit.',
+  'The metadata.generation that this status speaks of. While it is lower than the current one, hallpass has not seen the latest edit.',
 );

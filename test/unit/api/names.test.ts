@@ -1,0 +1,67 @@
+// Derived names: they fit, they can be read back, and no two causes share one.
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  acceptedNamespaces,
+  grantLabels,
+  grantObjectName,
+  grantUidOf,
+  identityLabels,
+  NAME_LIMIT,
+  OPERATOR_SERVICE_ACCOUNT,
+  OPERATOR_USER,
+  SYSTEM_NAMESPACE,
+  serviceAccountName,
+  serviceAccountUser,
+} from '../../../src/api/names.ts';
+
+const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$/);
+const LABEL_VALUE = /^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$/;
+
+describe('derived names', () => {
+  it('fit into 63 characters for every name that the API server accepts', () => {
+    fc.assert(
+      fc.property(name, fc.uuid(), (identity, uid) => {
+        expect(identity.length).to.be.at.most(NAME_LIMIT);
+        expect(serviceAccountName(identity)).to.match(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
+        expect(grantObjectName(uid)).to.match(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
+      }),
+    );
+  });
+
+  it('lead back from the objects of a grant to its uid, and from nothing else', () => {
+    fc.assert(
+      fc.property(fc.uuid(), (uid) => {
+        expect(grantUidOf(grantObjectName(uid))).to.equal(uid);
+      }),
+    );
+    for (const other of ['hallpass', 'hallpass-', 'hallpass-grantable', 'hallpass-issuer', 'pods', 'x-hallpass-0']) {
+      expect(grantUidOf(other), other).to.equal(undefined);
+    }
+  });
+
+  it('never give an agent the name of the operator', () => {
+    fc.assert(
+      fc.property(name, (identity) => {
+        expect(serviceAccountName(identity)).to.not.equal(OPERATOR_SERVICE_ACCOUNT);
+        expect(serviceAccountUser(SYSTEM_NAMESPACE, identity)).to.not.equal(OPERATOR_USER);
+      }),
+    );
+  });
+
+  it('are valid as label values', () => {
+    fc.assert(
+      fc.property(name, name, fc.uuid(), (namespace, grant, uid) => {
+        const labels = { ...grantLabels({ namespace, name: grant, uid }), ...identityLabels(uid) };
+        for (const value of Object.values(labels)) expect(value).to.match(LABEL_VALUE);
+      }),
+    );
+  });
+
+  it('of namespaces are read from a comma-separated annotation', () => {
+    const accepts = (value: string) => acceptedNamespaces({ 'hallpass.dev/accepts-grants-from': value });
+    expect(accepts('demo, team-a,,')).to.deep.equal(['demo', 'team-a']);
+    expect(accepts('')).to.deep.equal([]);
+    expect(acceptedNamespaces(undefined)).to.deep.equal([]);
+  });
+});
