@@ -1,0 +1,149 @@
+// Guards of our own kinds: who wrote a grant, our finalizer, and that only the operator writes status and receipts.
+import { FINALIZER, GROUP, SYSTEM_NAMESPACE, VERSION } from '../../api/names.ts';
+import { callerVariables, harmlessUpdate, literal, unchanged } from './expressions.ts';
+import { type Guard, mutating, validating } from './policy.ts';
+
+const ours = { apiGroup: GROUP, version: VERSION };
+
+/**
+ * A stamp, from what has username, uid and groups: the caller, or an older stamp. It is built anew, since values of
+ * objects and requests can't be written into a JSON patch as they are.
+ */
+function stampOf(who: string): string {
+  return `{"username": dyn(${who}.username), ?"uid": optional.ofNonZeroValue(${who}.?uid.orValue("")).optMap(uid, dyn(uid)), "groups": dyn(${who}.?groups.orValue([]).map(group, group))}`;
+}
+
+/** Whether a stamp names the caller. */
+function namesCaller(stamp: string): string {
+  return [
+    `${stamp}.username == request.userInfo.username`,
+    `${stamp}.?uid.orValue("") == request.userInfo.?uid.orValue("")`,
+    `${stamp}.?groups.orValue([]) == request.userInfo.?groups.orValue([])`,
+  ].join(' && ');
+}
+
+const sameSpec = 'oldObject != null && object.?spec == oldObject.?spec';
+
+/**
+ * On every write: an unchanged spec keeps the old stamps, a changed one is the caller's. A match condition "spec changed"
+ * would let an edit of labels carry forged stamps; server-side apply of lists would merge forged groups into the real ones.
+ */
+const stamp = mutating({
+  name: 'hallpass-stamps',
+  resources: [{ ...ours, operations: ['CREATE', 'UPDATE'], resources: ['agentgrants'] }],
+  variables: { sameSpec, stamped: 'oldObject != null && has(oldObject.stamps)' },
+  mutations: [
+    {
+      patchType: 'JSONPatch',
+      expression: `variables.sameSpec && !variables.stamped
+  ? (has(object.stamps) ? [JSONPatch{op: "remove", path: "/stamps"}] : [])
+  : [JSONPatch{op: "add", path: "/stamps", value: {
+      "creator": variables.stamped ? ${stampOf('oldObject.stamps.creator')} : ${stampOf('request.userInfo')},
+      "requester": variables.sameSpec ? ${stampOf('oldObject.stamps.requester')} : ${stampOf('request.userInfo')}}}]`,
+    },
+  ],
+});
+
+/** The same rule once more, which refuses all requests for access while the policy above is missing. */
+const stamped = validating({
+  name: 'hallpass-stamps',
+  resources: [{ ...ours, operations: ['CREATE', 'UPDATE'], resources: ['agentgrants'] }],
+  variables: { sameSpec },
+  rules: [
+    {
+      holds: `variables.sameSpec ? ${unchanged(['.stamps'])} : has(object.stamps) && ${namesCaller('object.stamps.requester')}`,
+      message:
+        'stamps must say who wrote the request. The MutatingAdmissionPolicy hallpass-stamps sets them and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
+    },
+    {
+      holds: `oldObject != null && has(oldObject.stamps) ? has(object.stamps) && object.stamps.creator == oldObject.stamps.creator : variables.sameSpec || has(object.stamps) && ${namesCaller('object.stamps.creator')}`,
+      message:
+        'stamps.creator must say who created the grant. The MutatingAdmissionPolicy hallpass-stamps sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
+    },
+  ],
+});
+
+const hasFinalizer = (object: string) => `${literal(FINALIZER)} in ${object}.metadata.?finalizers.orValue([])`;
+const finalized = ['agentidentities', 'agentgrants'];
+
+/** Set at creation, so that nothing can be created for an object before its clean-up is certain. */
+const finalizer = mutating({
+  name: 'hallpass-finalizer',
+  resources: [{ ...ours, operations: ['CREATE'], resources: finalized }],
+  when: { missing: `!(${hasFinalizer('object')})` },
+  mutations: [
+    {
+      patchType: 'JSONPatch',
+      expression: `has(object.metadata.finalizers)
+  ? [JSONPatch{op: "add", path: "/metadata/finalizers/-", value: ${literal(FINALIZER)}}]
+  : [JSONPatch{op: "add", path: "/metadata/finalizers", value: [${literal(FINALIZER)}]}]`,
+    },
+  ],
+});
+
+const mayRelease =
+  'authorizer.group(request.resource.group).resource(request.resource.resource).namespace(request.namespace).name(request.name).check("release").allowed()';
+
+const finalizerKept = validating({
+  name: 'hallpass-finalizer',
+  resources: [{ ...ours, operations: ['CREATE', 'UPDATE'], resources: finalized }],
+  variables: callerVariables,
+  rules: [
+    {
+      holds: `request.operation != "CREATE" || ${hasFinalizer('object')}`,
+      message: `the finalizer ${FINALIZER} must be on it from the start. The MutatingAdmissionPolicy hallpass-finalizer sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards`,
+    },
+    {
+      holds: `request.operation != "UPDATE" || !(${hasFinalizer('oldObject')}) || ${hasFinalizer('object')} || variables.operator || ${mayRelease}`,
+      message: `the finalizer ${FINALIZER} stands for access that may still exist, and only hallpass takes it off. Keep it in metadata.finalizers (kubectl apply does). When hallpass is gone for good, whoever holds the verb release on the object may remove it`,
+      says: `request.resource.resource + " " + request.namespace + "/" + request.name + ": the finalizer ${FINALIZER} stands for access that may still exist, and only hallpass takes it off. Keep it in metadata.finalizers (kubectl apply does). When hallpass is gone for good, whoever holds the verb release on it may remove the finalizer"`,
+    },
+    {
+      holds: `!variables.namedOperator || (request.operation == "UPDATE" && ${unchanged(['.spec', '.metadata.labels', '.metadata.annotations'])})`,
+      message:
+        "hallpass itself changes nothing of a grant or an identity but finalizers and status: a request is its author's",
+    },
+  ],
+});
+
+const records = validating({
+  name: 'hallpass-records',
+  resources: [
+    {
+      ...ours,
+      operations: ['CREATE', 'UPDATE'],
+      resources: ['agentidentities/status', 'agentgrants/status', 'agentreceipts', 'agentreceipts/status'],
+    },
+  ],
+  variables: callerVariables,
+  rules: [
+    {
+      holds: `variables.operator || (request.?subResource.orValue("") == "" && ${harmlessUpdate(['.spec'])})`,
+      message:
+        'only hallpass writes status and receipts: they are the record of what it did. To change access, change the spec of the grant or delete the grant',
+      says: 'request.resource.resource + " " + request.namespace + "/" + request.name + ": only hallpass writes status and receipts, they are the record of what it did. To change access, change the spec of the grant or delete the grant"',
+    },
+    {
+      holds: `request.resource.resource != "agentreceipts" || request.namespace == ${literal(SYSTEM_NAMESPACE)}`,
+      message: `receipts exist only in the namespace ${SYSTEM_NAMESPACE}`,
+    },
+  ],
+});
+
+/** Accepted, so that a Git repository can be applied again; but nobody should wonder why nothing happens. */
+const bornExpired = validating({
+  name: 'hallpass-born-expired',
+  warns: true,
+  resources: [{ ...ours, operations: ['CREATE'], resources: ['agentgrants'] }],
+  when: { 'ends-at-a-time': 'has(object.spec.validity.notAfter)' },
+  rules: [
+    {
+      holds: 'timestamp(object.spec.validity.notAfter) > timestamp(object.metadata.creationTimestamp)',
+      message:
+        'spec.validity.notAfter has passed: the grant is born Expired and gives no access. For access, set a time in the future',
+      says: '"spec.validity.notAfter (" + string(object.spec.validity.notAfter) + ") has passed: the grant is born Expired and gives no access. For access, set a time in the future"',
+    },
+  ],
+});
+
+export const ownKindGuards: readonly Guard[] = [stamp, stamped, finalizer, finalizerKept, records, bornExpired];
