@@ -9,8 +9,7 @@ import { join, resolve } from 'node:path';
 import { runInForeground } from './foreground.ts';
 import { startPlayground } from './playground.ts';
 
-process.chdir(join(import.meta.dirname, '..', '..'));
-// Relative, all of it: a socket's path may not be longer than some 100 characters.
+// Below the working directory, and relative to it: a socket's path may not be longer than some 100 characters.
 const directory = '.playground';
 const file = (name: string) => join(directory, name);
 // Whoever serves a playground listens here: a file with a process id could name another process by now.
