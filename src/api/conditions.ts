@@ -2,7 +2,7 @@
 
 /** What each reason means, and what helps. A reason in a status that is not listed here is a bug. */
 export const REASONS = {
-  // Gates of a grant, in the order in which they are asked.
+  // Checks of a grant (gates, in the code).
   InvalidSpec:
     'The stored object breaks a rule of its schema, so nothing rests on it. Correct the field that the message names.',
   StampsMissing:
@@ -49,13 +49,13 @@ export const REASONS = {
     'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
   ForeignObject:
     'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
-  Issuing: 'Every gate is passed; what gives access is being created.',
+  Issuing: 'Every check is passed; what gives access is being created.',
   Granted: 'The agent has the access of this grant, until its expiresAt.',
   Superseded: 'A changed spec took the place of this request, and what it held was withdrawn or narrowed.',
   Restoring: 'What had suspended the grant is over; access comes back when it has stayed so for 30 seconds.',
   // Whether the cluster matches the verdict.
   Settled: 'The cluster is as the verdict says; nothing is left to do for now.',
-  Waiting: 'A gate is not passed yet; the condition Granted says which.',
+  Waiting: 'A check is not passed yet; the condition Granted says which.',
   EditNeeded: 'The request can only proceed after an edit of the object; the condition Granted says which.',
   Applying: 'Access is being created, repaired or removed; the last attempt may have failed, and is being repeated.',
   // The dead man's Job.
@@ -121,7 +121,7 @@ export const CONDITIONS = {
   Granted: {
     kinds: ['AgentGrant'],
     meaning:
-      'True while the agent has the access of this grant. Its reason is the first gate that is not passed, or why access ended.',
+      'True while the agent has the access of this grant. Its reason is the first check that is not passed, or why access ended.',
     present: 'Always.',
     reasons: ['Granted', ...gates],
   },
@@ -173,11 +173,11 @@ export type ConditionType = keyof typeof CONDITIONS;
 
 /** The phases of a grant, and what each means. */
 export const PHASES = {
-  Pending: 'A gate is not passed that may yet be, by time, by others or by an edit. After 7 days it becomes Denied.',
+  Pending: 'A check is not passed that may yet be, by time, by others or by an edit. After 7 days it becomes Denied.',
   Scheduled: 'Everything is in order; the grant waits for its notBefore.',
   Active: 'The agent has the access.',
   Suspended:
-    'Access was given and is withdrawn for now, because a gate is no longer passed. It may come back before expiresAt, which never moves.',
+    'Access was given and is withdrawn for now, because a check is no longer passed. It may come back before expiresAt, which never moves.',
   Expired: 'Time ran out, or the identity went. Final.',
   Revoked: 'Access was ended before its time. Final.',
   Denied: 'The request was refused for good: it was used before, or it waited too long. Final.',

@@ -145,7 +145,7 @@ export const grantStamps = z.object({
 
 const reason = z.object({
   reason: text({ max: 128 }).describe(
-    'The gate that is not passed, as one word for machines. The reference lists every reason.',
+    'The check that is not passed, as one word for machines. The reference lists every reason.',
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
 });
@@ -170,12 +170,12 @@ export const grantStatus = z.object({
     .describe('Where the grant stands, and what helps, in a sentence for people.'),
   reasons: listOf(reason, { max: STATUS_LIMITS.reasons })
     .optional()
-    .describe('Every gate that is not passed, not only the first.'),
+    .describe('Every check that is not passed, not only the first.'),
   requestedAt: time().optional().describe('When hallpass first saw this request.'),
   startTime: time().optional().describe('When access began.'),
   expiresAt: time().optional().describe('When access ends. It is fixed before access begins and never moves later.'),
   endedAt: time().optional().describe('When access had been removed everywhere.'),
-  passingSince: time().optional().describe('While suspended: since when every gate has been passed again.'),
+  passingSince: time().optional().describe('While suspended: since when every check has been passed again.'),
   specHash: text({ max: 128 })
     .optional()
     .describe('Digest of the request that this status speaks of. Another digest is another request.'),
@@ -206,7 +206,7 @@ export const agentGrantKind: KindDefinition = {
   singular: 'agentgrant',
   shortNames: ['aggrant'],
   description:
-    'An AgentGrant asks for access for one agent, for one task and a bounded time. When every gate is passed, hallpass gives the access and fixes its end; at the end it is gone, also when hallpass is down. ' +
+    'An AgentGrant asks for access for one agent, for one task and a bounded time. When every check is passed, hallpass gives the access and fixes its end; at the end it is gone, also when hallpass is down. ' +
     'Deleting the grant ends its access at once. A request is granted at most once: to ask again, change task.ref or use a new name.',
   spec: grantSpec,
   specDescription: 'What is asked for, and why. A changed spec is a new request.',

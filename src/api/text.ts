@@ -15,6 +15,7 @@ function visible(character: string): string {
  * `\u{1b}` for instance. `max` counts code points of the answer; a longer one is cut and ends in `…`, never inside an escape.
  */
 export function printable(text: string, max = Number.POSITIVE_INFINITY): string {
+  if (text.length <= max && !UNSAFE.test(text)) return text;
   const pieces: string[] = [];
   let length = 0;
   let room = 0; // pieces that still leave a place for the ellipsis

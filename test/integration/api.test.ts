@@ -1,0 +1,428 @@
+// The kinds on the real API server: installed, refusing what is wrong with a remedy, explained, and in step with zod.
+import { resolve } from 'node:path';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { customResourceDefinition } from '../../src/api/crd.ts';
+import { agentGrantKind, agentGrants, parseGrant } from '../../src/api/grant.ts';
+import { agentIdentities, agentIdentityKind, parseIdentity } from '../../src/api/identity.ts';
+import { agentReceiptKind, agentReceipts } from '../../src/api/receipt.ts';
+import { ApiError, Client, pathOf } from '../../src/kube/client.ts';
+import { type ControlPlane, type KubectlResult, startControlPlane } from '../controlplane/controlplane.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const apiVersion = 'hallpass.dev/v1alpha1';
+const permission = { apiGroups: [''], resources: ['pods'], verbs: ['get'] };
+const grantSpec = {
+  agent: 'triage',
+  task: { description: 'Find out why checkout is slow' },
+  permissions: [permission],
+  validity: { duration: '1h' },
+};
+const identitySpec = { purpose: 'Triage of incidents', owner: { kind: 'Group', name: 'sre' } };
+const receiptSpec = {
+  grant: { namespace: 'default', name: 'triage-1', uid: 'u-1' },
+  specHash: 'v1-0',
+  agent: { name: 'triage', uid: 'u-2' },
+  creator: { username: 'jane' },
+  requester: { username: 'jane' },
+  task: { description: 'Find out why checkout is slow' },
+  access: [{ namespace: 'default', rules: [permission] }],
+  startTime: '2026-03-01T09:00:00Z',
+  expiresAt: '2026-03-01T10:00:00Z',
+};
+
+const object = (kind: string, name: string, spec: unknown, rest: object = {}) => ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace: 'default' },
+  spec,
+  ...rest,
+});
+
+describe('the kinds on the API server', () => {
+  let cluster: ControlPlane;
+  let client: Client;
+
+  before(async () => {
+    cluster = await startControlPlane();
+    client = new Client({ credentials: await cluster.credentialsFor({ user: 'admin', groups: ['system:masters'] }) });
+    const installed = await cluster.kubectl(['apply', '--server-side', '-k', resolve(root, 'crds')]);
+    expect(installed.code, installed.stderr).to.equal(0);
+    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  });
+  after(async () => {
+    client?.close();
+    await cluster?.stop();
+  });
+
+  const send = (verb: 'create' | 'apply', value: object): Promise<KubectlResult> =>
+    cluster.kubectl([verb, '-f', '-'], { input: JSON.stringify(value) });
+  const refusal = async (value: object): Promise<string> => {
+    const { code, stderr } = await send('create', value);
+    expect(code, 'it was accepted').to.not.equal(0);
+    return stderr;
+  };
+
+  it('are established, structural, and within the cost that CEL may have', async () => {
+    const { stdout } = await cluster.kubectl(['get', 'crd', '-o', 'json']);
+    const crds: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[] =
+      JSON.parse(stdout).items;
+    expect(crds.map((crd) => crd.metadata.name)).to.have.members(
+      [agentGrantKind, agentIdentityKind, agentReceiptKind].map((kind) => customResourceDefinition(kind).metadata.name),
+    );
+    for (const crd of crds) {
+      const status = Object.fromEntries(crd.status.conditions.map(({ type, status }) => [type, status]));
+      expect(status.Established, crd.metadata.name).to.equal('True');
+      expect(status.NonStructuralSchema ?? 'False', crd.metadata.name).to.equal('False');
+    }
+  });
+
+  it('have short names and one category, which no other product uses', async () => {
+    const { stdout } = await cluster.kubectl(['api-resources', '--categories=hallpass', '--no-headers']);
+    for (const word of ['agentid', 'aggrant', 'agrec']) expect(stdout).to.contain(word);
+    expect(stdout.trim().split('\n')).to.have.length(3);
+  });
+
+  describe('refuse, naming field and remedy,', () => {
+    const grant = (change: object, name = 'bad') => object('AgentGrant', name, { ...grantSpec, ...change });
+    const identity = (change: object) => object('AgentIdentity', 'bad', { ...identitySpec, ...change });
+    const notADuration =
+      'spec.validity.duration: Invalid value: .*: must be a whole number of seconds above 0 .* like 90s';
+    const end = 'spec.validity: Required value: access needs an end in time: set validity.duration';
+    const cases: [string, object, string][] = [
+      [
+        'an identity without an owner',
+        identity({ owner: undefined }),
+        'spec.owner: Required value: .*set spec.owner.kind',
+      ],
+      [
+        'an identity without a purpose',
+        identity({ purpose: undefined }),
+        'spec.purpose: Required value: say what the agent is for',
+      ],
+      ['an identity with an empty purpose', identity({ purpose: '' }), 'spec.purpose.* at least 1 char'],
+      [
+        'a boundary of no time',
+        identity({ boundary: { maxGrantDuration: '0s' } }),
+        'spec.boundary.maxGrantDuration: .*like 90s',
+      ],
+      ['a grant without validity', grant({ validity: undefined }), end],
+      ['a grant without an end in time', grant({ validity: { notBefore: '2026-03-01T09:00:00Z' } }), end],
+      [
+        'an end before its beginning',
+        grant({ validity: { notBefore: '2026-03-01T09:00:00Z', notAfter: '2026-03-01T08:00:00Z' } }),
+        'spec.validity.notAfter: Invalid value: .*move validity.notAfter after validity.notBefore',
+      ],
+      ['a duration of 0s', grant({ validity: { duration: '0s' } }), notADuration],
+      ['a duration of -1h', grant({ validity: { duration: '-1h' } }), notADuration],
+      ['a duration of 10y', grant({ validity: { duration: '10y' } }), notADuration],
+      ['a duration of soon', grant({ validity: { duration: 'soon' } }), notADuration],
+      ['an end that is no time', grant({ validity: { notAfter: 'tomorrow' } }), 'spec.validity.notAfter: .*date-time'],
+      [
+        'an empty list of verbs',
+        grant({ permissions: [{ ...permission, verbs: [] }] }),
+        'spec.permissions\\[0\\].verbs: Required value: name at least one verb',
+      ],
+      [
+        'an empty list of resources',
+        grant({ permissions: [{ ...permission, resources: [] }] }),
+        'spec.permissions\\[0\\].resources: Required value: name at least one resource',
+      ],
+      [
+        'no permission',
+        grant({ permissions: [] }),
+        'spec.permissions: Required value: ask for at least one permission',
+      ],
+      [
+        '10,000 permissions',
+        grant({ permissions: Array(10_000).fill(permission) }),
+        'spec.permissions: Too many: 10000: must have at most 32',
+      ],
+      [
+        'a name over 52 characters',
+        grant({}, 'x'.repeat(53)),
+        'metadata.name: .*at most 52 characters.*choose a shorter name',
+      ],
+      [
+        'a verb with a terminal escape',
+        grant({ permissions: [{ ...permission, verbs: ['get\u001b[2J'] }] }),
+        'spec.permissions\\[0\\].verbs\\[0\\]',
+      ],
+      [
+        'unknown fields',
+        grant({ permisions: [], windows: [] }),
+        'unknown field "spec.permisions", unknown field "spec.windows"',
+      ],
+      ['an unknown field in an identity', identity({ tools: [] }), 'unknown field "spec.tools"'],
+    ];
+    for (const [what, value, expected] of cases) {
+      it(what, async () => {
+        expect(await refusal(value)).to.match(new RegExp(expected));
+      });
+    }
+
+    it('everything that is missing from an empty spec at once', async () => {
+      const message = await refusal(object('AgentGrant', 'bad', {}));
+      for (const field of ['agent', 'task', 'permissions', 'validity']) {
+        expect(message).to.match(new RegExp(`spec.${field}: Required value: .+`));
+      }
+    });
+  });
+
+  it('accept an end that has passed, so that an old manifest can be applied again', async () => {
+    const spec = { ...grantSpec, validity: { notAfter: '2020-01-01T00:00:00Z' } };
+    expect((await send('create', object('AgentGrant', 'long-ago', spec))).code).to.equal(0);
+  });
+
+  it('never let a receipt change, and let its status say how it ended', async () => {
+    expect((await send('create', object('AgentReceipt', 'r-1', receiptSpec))).stderr).to.equal('');
+    const changed = { ...receiptSpec, requester: { username: 'mallory' } };
+    expect((await send('apply', object('AgentReceipt', 'r-1', changed))).stderr).to.match(
+      /spec: .*a receipt is a record/,
+    );
+    const patch = { status: { outcome: 'Expired', endedAt: '2026-03-01T10:00:00Z' } };
+    const receipt = await client.patch(agentReceipts, { namespace: 'default', name: 'r-1' }, patch, {
+      type: 'merge',
+      subresource: 'status',
+    });
+    expect(receipt.status.outcome).to.equal('Expired');
+    const { stdout } = await cluster.kubectl(['get', 'agrec']);
+    expect(stdout).to.match(/NAME +GRANT +NAMESPACE +AGENT +REQUESTER +START +END +OUTCOME +ENDED/);
+    expect(stdout).to.match(
+      /r-1 +triage-1 +default +triage +jane +2026-03-01T09:00:00Z +2026-03-01T10:00:00Z +Expired +2026-03-01T10:00:00Z/,
+    );
+  });
+
+  it('keep status apart from spec, and show in a table what an admin wants to know', async () => {
+    const ahead = '2999-01-01T00:00:00Z';
+    const forged = { status: { phase: 'Active', expiresAt: ahead } };
+    await send('create', object('AgentGrant', 'shown', grantSpec, forged));
+    const ref = { namespace: 'default', name: 'shown' };
+    expect((await client.get(agentGrants, ref)).status, 'a status in a manifest is dropped').to.deep.equal({});
+    const granted = {
+      type: 'Granted',
+      status: 'True',
+      reason: 'Granted',
+      message: 'The agent has access',
+      lastTransitionTime: '2026-03-01T09:00:00Z',
+    };
+    const status = { phase: 'Active', expiresAt: ahead, conditions: [granted] };
+    await client.patch(agentGrants, ref, { status }, { type: 'merge', subresource: 'status' });
+    const { stdout } = await cluster.kubectl(['get', 'aggrant', 'shown']);
+    expect(stdout).to.match(/^NAME +AGENT +PHASE +EXPIRES +REASON +AGE\n/);
+    expect(stdout, 'a date column would print <invalid>').to.match(
+      /shown +triage +Active +2999-01-01T00:00:00Z +Granted +\d+s/,
+    );
+    const waited = await cluster.kubectl(['wait', '--for=condition=Granted', 'aggrant/shown', '--timeout=5s']);
+    expect(waited.code, waited.stderr).to.equal(0);
+  });
+
+  it('are unchanged when the same manifest is applied again', async () => {
+    const value = object('AgentIdentity', 'same', identitySpec);
+    await send('apply', value);
+    const { stdout } = await send('apply', value);
+    expect(stdout).to.contain('unchanged');
+    const diff = await cluster.kubectl(['diff', '-f', '-'], { input: JSON.stringify(value) });
+    expect(diff.code, diff.stdout).to.equal(0);
+  });
+
+  it('are explained by kubectl as documentation would', async () => {
+    const explain = async (path: string) => (await cluster.kubectl(['explain', path])).stdout.replace(/\s+/g, ' ');
+    expect(await explain('aggrant')).to.contain('An AgentGrant asks for access for one agent');
+    const validity = await explain('aggrant.spec.validity');
+    for (const words of [
+      'It must have an end: notAfter, duration or both',
+      'such as 90s, 45m or 1h30m',
+      'Left out: at once',
+    ]) {
+      expect(validity).to.contain(words);
+    }
+    expect(await explain('agentid.spec.owner')).to.contain('-required-');
+    expect(await explain('agrec.spec')).to.contain('It never changes');
+  });
+
+  describe('accept exactly what zod accepts', () => {
+    const seldom = <T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
+      fc.oneof({ weight: 50, arbitrary: usual }, { weight: 1, arbitrary: odd });
+    const odd = fc.oneof(
+      fc.string({ maxLength: 40, unit: 'grapheme' }),
+      fc.constantFrom(
+        '',
+        '*',
+        'Pods',
+        'a b',
+        '-a',
+        'a/',
+        'a//b',
+        'a.',
+        '..',
+        'a\u001bb',
+        '🙂',
+        'pods/*',
+        '*/scale',
+        'x'.repeat(64),
+        'x'.repeat(254),
+      ),
+    );
+    const word = seldom(fc.constantFrom('a', 'demo', 'team-1', 'x'.repeat(52)), odd);
+    const duration = seldom(
+      fc.constantFrom('90s', '1h30m', '2160h', '1m'),
+      fc.oneof(
+        odd,
+        fc.stringMatching(/^[0-9]{0,5}[hms]?[0-9]{0,5}[hms]?$/),
+        fc.constantFrom('0s', '2160h1s', '1.5h', '-1h', '1d'),
+      ),
+    );
+    const two = fc.constantFrom(
+      '00',
+      '01',
+      '02',
+      '09',
+      '12',
+      '13',
+      '23',
+      '24',
+      '28',
+      '29',
+      '30',
+      '31',
+      '59',
+      '60',
+      '99',
+    );
+    const time = seldom(
+      fc.constantFrom(
+        '2026-03-01T09:00:00Z',
+        '2026-03-01T09:00:00.5Z',
+        '2026-03-01T09:00:00+01:00',
+        '2027-01-01T00:00:00Z',
+      ),
+      fc.oneof(
+        odd,
+        fc
+          .tuple(fc.constantFrom('2026', '2028', '1900', '2000', '0000', '9999', '26'), two, two, two, two, two)
+          .chain(([year, month, day, hour, minute, second]) =>
+            fc
+              .constantFrom(
+                'Z',
+                'z',
+                '',
+                '.5Z',
+                '.Z',
+                'x5Z',
+                ',5Z',
+                '.1234567891Z',
+                '+01:00',
+                '-23:59',
+                '+24:00',
+                '+1:00',
+                ' Z',
+              )
+              .map((zone) => `${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`),
+          ),
+        fc.constantFrom('2026-03-01t09:00:00Z', '2026-03-01 09:00:00Z', '2026-03-01'),
+      ),
+    );
+    const list = <T>(item: fc.Arbitrary<T>, max: number) =>
+      seldom(
+        fc.array(item, { minLength: 1, maxLength: 3 }),
+        fc.oneof(fc.constant([]), fc.array(item, { minLength: max, maxLength: max + 1, size: 'max' })),
+      );
+    const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+    const present = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 80 });
+
+    const grant = fc.record({
+      agent: present(word),
+      task: present(
+        fc.record({
+          description: present(seldom(fc.constant('why'), fc.constantFrom('', '🙂'.repeat(1024), 'x'.repeat(1025)))),
+          ref: optional(word),
+        }),
+      ),
+      permissions: present(
+        list(
+          fc.record({
+            namespaces: optional(list(word, 16)),
+            apiGroups: present(list(seldom(fc.constantFrom('', 'apps', 'rbac.authorization.k8s.io', '*'), odd), 16)),
+            resources: present(
+              list(seldom(fc.constantFrom('pods', 'pods/log', '*/scale', 'deployments/*', '*'), odd), 16),
+            ),
+            resourceNames: optional(list(seldom(fc.constantFrom('web', 'system:node', 'A.b_c'), odd), 32)),
+            verbs: present(list(seldom(fc.constantFrom('get', 'list', '*', 'impersonate-on:user-info:list'), odd), 16)),
+          }),
+          32,
+        ),
+      ),
+      validity: present(
+        fc.record({ notBefore: optional(time), notAfter: optional(time), duration: present(duration) }),
+      ),
+      credential: optional(fc.constantFrom('Identity', 'Identity', 'Gateway')),
+    });
+    const identity = fc.record({
+      purpose: present(seldom(fc.constant('Triage'), fc.constantFrom('', 'x'.repeat(513), '🙂'.repeat(512), 'a\nb'))),
+      owner: present(
+        fc.record({
+          kind: present(fc.constantFrom('User', 'Group', 'Group', 'Robot')),
+          name: present(word),
+          contact: optional(word),
+        }),
+      ),
+      boundary: optional(
+        fc.record({
+          namespaces: optional(list(word, 64)),
+          maxGrantDuration: optional(duration),
+          maxActiveGrants: optional(
+            seldom(fc.constantFrom(1, 10, 1000), fc.constantFrom(0, -1, 1001, 2 ** 31, 2 ** 53)),
+          ),
+        }),
+      ),
+      expiresAt: optional(time),
+    });
+
+    /** Undefined when the API server would store the object, else its refusal. */
+    async function verdict(collection: string, value: object): Promise<string | undefined> {
+      try {
+        await client.createRaw(`${collection}?dryRun=All`, value);
+        return undefined;
+      } catch (error) {
+        if (error instanceof ApiError && [400, 422].includes(error.status)) return error.message;
+        throw error;
+      }
+    }
+
+    function agree(
+      kind: string,
+      arbitrary: fc.Arbitrary<unknown>,
+      ask: (value: object) => Promise<string | undefined>,
+      parse: (value: unknown) => { invalid?: string },
+    ) {
+      return async () => {
+        const counts = { accepted: 0, refused: 0 };
+        await fc.assert(
+          fc.asyncProperty(arbitrary, async (spec) => {
+            const value = JSON.parse(JSON.stringify(object(kind, 'random', spec)));
+            const server = await ask(value);
+            const zod = parse(value).invalid;
+            if (server === undefined) counts.accepted++;
+            else counts.refused++;
+            expect(server === undefined, `server: ${server ?? 'accepted'}; zod: ${zod ?? 'accepted'}`).to.equal(
+              zod === undefined,
+            );
+          }),
+          { numRuns: 400 },
+        );
+        expect(counts.accepted, 'enough that is accepted').to.be.above(20);
+        expect(counts.refused, 'enough that is refused').to.be.above(20);
+      };
+    }
+
+    it(
+      'for grants',
+      agree('AgentGrant', grant, (value) => verdict(pathOf(agentGrants, 'default'), value), parseGrant),
+    );
+    it(
+      'for identities',
+      agree('AgentIdentity', identity, (value) => verdict(pathOf(agentIdentities, 'default'), value), parseIdentity),
+    );
+  });
+});
