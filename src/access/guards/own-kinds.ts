@@ -125,7 +125,7 @@ const records = validating({
     },
     {
       holds: `request.resource.resource != "agentreceipts" || request.namespace == ${literal(SYSTEM_NAMESPACE)}`,
-      message: `receipts exist only in the namespace ${SYSTEM_NAMESPACE}`,
+      message: `receipts exist only in the namespace ${SYSTEM_NAMESPACE}, where hallpass writes them: a request for access is an AgentGrant`,
     },
   ],
 });
