@@ -8,13 +8,15 @@ import type { WatchEvent } from './watch.ts';
 
 /**
  * What changed in a cache. `previous` is the object that was there before (for `deleted`, as it was last known; `object`
- * is then its last state). `initial`: it was there when the cache started, so nothing happened to it just now.
+ * is then its last state). `initial`: it was there when the cache started, so nothing happened to it just now. `own`: a
+ * write of this process brought it, by `observe` or `forget`.
  */
 export type CacheEvent<T extends KubeObject> = {
   type: 'added' | 'updated' | 'deleted';
   object: T;
   previous?: T;
   initial: boolean;
+  own: boolean;
 };
 
 type Handler<T extends KubeObject> = (event: CacheEvent<T>) => void;
@@ -35,6 +37,15 @@ function refOfUnknown(value: unknown): ObjectRef | undefined {
 }
 
 /**
+ * Whether one state of an object came after another. Resource versions of one kind compare as numbers (KEP-5504); the
+ * object made anew has the higher one, too.
+ */
+function isNewer(object: KubeObject, than: KubeObject): boolean {
+  const [a, b] = [object.metadata.resourceVersion, than.metadata.resourceVersion];
+  return a.length === b.length ? a > b : a.length > b.length;
+}
+
+/**
  * All objects of a selection. Objects are shared with every reader: they must not be changed. Reads never wait and never
  * ask the server, so they may be some milliseconds behind it; what must be sure is read with `Client.get`.
  */
@@ -49,6 +60,8 @@ export class Cache<T extends KubeObject> {
   readonly #indexes = new Map<string, Index<T>>();
   readonly #handlers: Handler<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
+  /** Uids of what `forget` dropped, until the watch says so too. */
+  readonly #gone = new Map<string, string>();
   #seen = new Set<string>();
   #hasSynced = false;
   #lastError: string | undefined;
@@ -93,7 +106,7 @@ export class Cache<T extends KubeObject> {
         this.#seen = new Set();
       },
       page: (items) => this.#page(items),
-      listed: () => this.#listed(),
+      listed: (version) => this.#listed(version),
       event: (event) => this.#event(event),
       progress: (version) => {
         this.#lastSyncResourceVersion = version;
@@ -169,7 +182,27 @@ export class Cache<T extends KubeObject> {
    */
   subscribe(handler: (event: CacheEvent<T>) => void): void {
     this.#handlers.push(handler);
-    for (const object of this.#objects.values()) this.#call(handler, { type: 'added', object, initial: true });
+    for (const object of this.#objects.values())
+      this.#call(handler, { type: 'added', object, initial: true, own: false });
+  }
+
+  /**
+   * Takes in the answer to a write or a read of this process, unless something newer is here already, so that a reader
+   * right after it doesn't see the state before.
+   */
+  observe(object: T): void {
+    const previous = this.#objects.get(keyOf(object.metadata));
+    if (previous && !isNewer(object, previous)) return;
+    this.#put(this.#trim(object), true);
+  }
+
+  /** Drops an object that this process knows to be gone; what the watch still says of it before it says so too is stale. */
+  forget(ref: ObjectRef): void {
+    const key = keyOf(ref);
+    const previous = this.#objects.get(key);
+    if (!previous) return;
+    this.#gone.set(key, previous.metadata.uid);
+    this.#remove(key, undefined, true);
   }
 
   async #page(items: unknown[]): Promise<void> {
@@ -187,23 +220,33 @@ export class Cache<T extends KubeObject> {
     }
   }
 
-  #listed(): void {
+  #listed(version: string): void {
+    this.#lastSyncResourceVersion = version;
     for (const [key, object] of this.#objects) {
       if (!this.#seen.has(key)) this.#remove(key, object);
     }
     this.#seen = new Set();
+    this.#gone.clear();
     this.#hasSynced = true;
     this.#synced.resolve();
   }
 
   #event({ type, object: value }: WatchEvent): void {
     const object = this.#parsed(value);
+    const ref = object?.metadata ?? refOfUnknown(value);
+    if (!ref) return;
+    const key = keyOf(ref);
     if (type !== 'DELETED') {
-      if (object) this.#put(object);
+      const previous = this.#objects.get(key);
+      // Older than what a write of ours brought.
+      const stale = object && ((previous && !isNewer(object, previous)) || this.#gone.get(key) === object.metadata.uid);
+      if (object && !stale) this.#put(object);
       return;
     }
-    const ref = object?.metadata ?? refOfUnknown(value);
-    if (ref) this.#remove(keyOf(ref), object);
+    if (!object || this.#gone.get(key) === object.metadata.uid) this.#gone.delete(key);
+    // Made anew by this process, before the watch told of the end of the one before it.
+    if (object && this.#objects.get(key)?.metadata.uid !== object.metadata.uid) return;
+    this.#remove(key, object);
   }
 
   #parsed(value: unknown): T | undefined {
@@ -218,12 +261,12 @@ export class Cache<T extends KubeObject> {
     }
   }
 
-  #put(object: T): void {
+  #put(object: T, own = false): void {
     const key = keyOf(object.metadata);
     let previous = this.#objects.get(key);
     if (previous && previous.metadata.uid !== object.metadata.uid) {
       // Deleted and created again while nobody looked.
-      this.#remove(key, previous);
+      this.#remove(key, previous, own);
       previous = undefined;
     }
     if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return;
@@ -231,20 +274,20 @@ export class Cache<T extends KubeObject> {
     this.#objects.set(key, object);
     this.#index(key, object);
     if (previous) {
-      this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced });
+      this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
     } else {
       this.#client.metrics?.cached(this.resource.plural, this.#objects.size);
-      this.#emit({ type: 'added', object, initial: !this.#hasSynced });
+      this.#emit({ type: 'added', object, initial: !this.#hasSynced, own });
     }
   }
 
-  #remove(key: string, last: T | undefined): void {
+  #remove(key: string, last: T | undefined, own = false): void {
     const previous = this.#objects.get(key);
     if (!previous) return;
     this.#objects.delete(key);
     this.#unindex(key, previous);
     this.#client.metrics?.cached(this.resource.plural, this.#objects.size);
-    this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false });
+    this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false, own });
   }
 
   #index(key: string, object: T): void {

@@ -28,11 +28,11 @@ const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 const rereadMs = 60_000;
 
 /**
- * A token that is kept for a minute. One call of `read` is in flight at a time. While `read` fails the last token is
+ * A token that is kept for a minute, unless asked to `refresh`, which `read` is told. One call of `read` is in flight at a time. While `read` fails the last token is
  * used on: it may still be good, and the API server says when it isn't.
  */
 export function cachedToken(
-  read: () => Promise<string>,
+  read: (refresh: boolean) => Promise<string>,
   options: { now?: () => number; maxAgeMs?: number } = {},
 ): (options?: { refresh?: boolean }) => Promise<string> {
   const now = options.now ?? (() => performance.now());
@@ -44,7 +44,7 @@ export function cachedToken(
     if (current && !refresh && now() - readAt < maxAgeMs) return current;
     if (reading) return reading;
     const previous = current;
-    reading = read()
+    reading = read(refresh)
       .catch((error) => {
         if (previous) return previous;
         throw error;

@@ -119,9 +119,7 @@ const pem = z
   .optional()
   .transform((value) => value?.toString());
 
-/** Credentials from one kubeconfig, or several of which the first to name something wins. Throws a CredentialsError. */
-export async function kubeconfigCredentials(paths: string[], context: string | undefined): Promise<Credentials> {
-  const shown = paths.map((path) => printable(path)).join(', ');
+async function loaded(paths: string[]): Promise<{ config: KubeConfig; tokenFiles: Map<string, string> }> {
   const config = new KubeConfig();
   // The official client drops a user's `tokenFile`.
   const tokenFiles = new Map<string, string>();
@@ -141,18 +139,32 @@ export async function kubeconfigCredentials(paths: string[], context: string | u
       );
     }
   }
-  const cluster = selectedContext(config, shown, context);
-  const user = config.getCurrentUser();
-  if (user) withExecInfo(user, cluster);
+  return { config, tokenFiles };
+}
+
+/** Credentials from one kubeconfig, or several of which the first to name something wins. Throws a CredentialsError. */
+export async function kubeconfigCredentials(paths: string[], context: string | undefined): Promise<Credentials> {
+  const shown = paths.map((path) => printable(path)).join(', ');
+  const select = async () => {
+    const { config, tokenFiles } = await loaded(paths);
+    const cluster = selectedContext(config, shown, context);
+    const user = config.getCurrentUser();
+    if (user) withExecInfo(user, cluster);
+    return { config, cluster, user, tokenFile: user && tokenFiles.get(user.name) };
+  };
+  const { config, cluster, user, tokenFile: namedFile } = await select();
   const first = await applied(config, shown);
-  const tokenPath = z.looseObject({ config: z.looseObject({ tokenFile: z.string() }) }).safeParse(user?.authProvider);
-  const tokenAt = tokenPath.success ? tokenPath.data.config.tokenFile : user && tokenFiles.get(user.name);
+  const inFile = z.looseObject({ config: z.looseObject({ tokenFile: z.string() }) }).safeParse(user?.authProvider);
+  const path = inFile.success ? inFile.data.config.tokenFile : namedFile;
   let token: Credentials['token'];
-  if (tokenAt) {
-    token = tokenFile(tokenAt);
+  if (path) {
+    token = tokenFile(path);
   } else if (bearer(first) !== undefined) {
-    token = cachedToken(async () => {
-      const renewed = bearer(await applied(config, shown));
+    let current = config;
+    token = cachedToken(async (refresh) => {
+      // Read again from the start: the file may hold another token, and plugins' tokens are kept in here until they expire.
+      if (refresh) current = (await select()).config;
+      const renewed = bearer(await applied(current, shown));
       if (renewed === undefined) throw new CredentialsError(`the kubeconfig ${shown} no longer gives a token`);
       return renewed;
     });

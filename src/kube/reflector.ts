@@ -11,7 +11,7 @@ import { type WatchEvent, watch } from './watch.ts';
 export type Sink = {
   beginList: () => void;
   page: (items: unknown[]) => Promise<void>;
-  listed: () => void;
+  listed: (resourceVersion: string) => void;
   event: (event: WatchEvent) => void;
   /** All is known as of this version. */
   progress: (resourceVersion: string) => void;
@@ -97,7 +97,7 @@ export async function reflect<T extends KubeObject>(options: {
       listedVersion = page.resourceVersion;
     }
     wholeList = false;
-    sink.listed();
+    sink.listed(listedVersion);
     metrics?.listed(label);
     return listedVersion;
   };
@@ -153,10 +153,7 @@ export async function reflect<T extends KubeObject>(options: {
   while (!signal.aborted) {
     let watching = false;
     try {
-      if (version === undefined) {
-        version = await list();
-        sink.progress(version);
-      }
+      version ??= await list();
       watching = true;
       const openForMs = await watchFrom(version);
       restarted('ended');
