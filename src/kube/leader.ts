@@ -5,6 +5,7 @@ import { type SetTimer, systemTimer } from './alarm.ts';
 import { type Client, isConflict, isNotFound } from './client.ts';
 import { type Lease, leases } from './kinds.ts';
 import type { Log } from './log.ts';
+import { microTime } from './micro-time.ts';
 
 /** A name that no other process has, nor this one after a restart. */
 export function electorIdentity(): string {
@@ -246,11 +247,6 @@ export class LeaderElector {
       signal.addEventListener('abort', end);
     });
   }
-}
-
-/** As Kubernetes writes its MicroTime. */
-function microTime(date: Date): string {
-  return date.toISOString().replace('Z', '000Z');
 }
 
 function messageOf(error: unknown): string {
