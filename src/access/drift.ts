@@ -1,0 +1,35 @@
+// Whether what gives a grant's access is still as hallpass made it.
+
+import { LABELS, serviceAccountName } from '../api/names.ts';
+import type { RoleBinding, Job } from '../kube/kinds.ts';
+
+/** Whether an object was made for this very grant; one that only has the name is somebody else's. */
+export function isOfGrant(object: { metadata: { labels?: Record<string, string> | undefined } }, uid: string): boolean {
+  return object.metadata.labels?.[LABELS.grant] === uid;
+}
+
+/** Whether a binding goes when the Job does. */
+export function isOwnedBy(binding: RoleBinding, job: Pick<Job, 'metadata'>): boolean {
+  return binding.metadata.ownerReferences?.some(({ kind, uid }) => kind === 'Job' && uid === job.metadata.uid) ?? false;
+}
+
+/** Whether a binding gives its own Role to this agent and to nobody else, and goes when the Job does. */
+export function isBound(binding: RoleBinding, job: Pick<Job, 'metadata'>, agent: { namespace: string; name: string }): boolean {
+  return hasOwnRole(binding) && namesOnly(binding, agent) && isOwnedBy(binding, job);
+}
+
+/** Whether a binding binds the Role of its own name. A binding's roleRef can't be changed, only made anew. */
+export function hasOwnRole({ metadata, roleRef }: RoleBinding): boolean {
+  return roleRef.kind === 'Role' && roleRef.name === metadata.name;
+}
+
+/** Whether a binding names this agent and nobody else. */
+export function namesOnly({ subjects }: RoleBinding, agent: { namespace: string; name: string }): boolean {
+  const [subject, ...more] = subjects ?? [];
+  return (
+    more.length === 0 &&
+    subject?.kind === 'ServiceAccount' &&
+    subject.name === serviceAccountName(agent.name) &&
+    subject.namespace === agent.namespace
+  );
+}

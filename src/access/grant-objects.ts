@@ -1,0 +1,140 @@
+// What gives one grant's access in one namespace: a Role, a RoleBinding, and the Job that takes the binding down
+// when hallpass can't.
+
+import type { V1Job } from '@kubernetes/client-node';
+import { grantLabels, grantObjectName, serviceAccountName } from '../api/names.ts';
+
+/** A rule as RBAC stores it. */
+export type Rule = {
+  verbs: string[];
+  apiGroups?: string[] | undefined;
+  resources?: string[] | undefined;
+  resourceNames?: string[] | undefined;
+  nonResourceURLs?: string[] | undefined;
+};
+
+export type GrantKey = { namespace: string; name: string; uid: string };
+
+type Metadata = { name: string; namespace: string; labels: Record<string, string> };
+
+/**
+ * How long after a grant's end its Job fires, in milliseconds: late enough that a living hallpass has withdrawn the access long
+ * before, early enough that a dead one is not missed.
+ */
+export const DEAD_MAN_SLACK = 5_000;
+
+/** A Job that started later than planned fires later; its deadline is corrected when it is off by more than this. */
+const DEADLINE_TOLERANCE = 2_000;
+
+/** Name and labels of a grant's objects, alike in each namespace. */
+export function grantMetadata(grant: GrantKey, namespace: string): Metadata {
+  return { name: grantObjectName(grant.uid), namespace, labels: grantLabels(grant) };
+}
+
+export function renderRole(grant: GrantKey, namespace: string, rules: Rule[]) {
+  return { metadata: grantMetadata(grant, namespace), rules };
+}
+
+/**
+ * The binding as it is created: owned by the Job, so that it goes when the Job does, and naming nobody yet. The agent is
+ * added under the uid of this binding, which no leader that was overtaken can do to another's.
+ */
+export function renderRoleBinding(grant: GrantKey, namespace: string, job: { name: string; uid: string }) {
+  const metadata = grantMetadata(grant, namespace);
+  return {
+    metadata: {
+      ...metadata,
+      ownerReferences: [
+        {
+          apiVersion: 'batch/v1',
+          kind: 'Job',
+          name: job.name,
+          uid: job.uid,
+          controller: false,
+          blockOwnerDeletion: false,
+        },
+      ],
+    },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+    subjects: [],
+  };
+}
+
+/** Whom the binding names once access is given: the agent's own ServiceAccount. */
+export function renderSubjects(identity: { namespace: string; name: string }) {
+  return [{ kind: 'ServiceAccount', name: serviceAccountName(identity.name), namespace: identity.namespace }];
+}
+
+/**
+ * The dead-man Job. It never runs a pod (parallelism 0). When its deadline passes, the Job controller ends it, the TTL controller
+ * deletes it, and the garbage collector deletes the binding it owns: all of them core Kubernetes. Its template would
+ * pass the restricted Pod Security Standard, since some admission policies judge templates.
+ */
+export function renderJob(grant: GrantKey, namespace: string, deadlineSeconds: number, image: string) {
+  return {
+    metadata: grantMetadata(grant, namespace),
+    spec: {
+      parallelism: 0,
+      activeDeadlineSeconds: deadlineSeconds,
+      ttlSecondsAfterFinished: 0,
+      backoffLimit: 0,
+      template: {
+        metadata: { labels: grantLabels(grant) },
+        spec: {
+          restartPolicy: 'Never',
+          automountServiceAccountToken: false,
+          securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+          containers: [
+            {
+              name: 'none',
+              image,
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
+                capabilities: { drop: ['ALL'] },
+              },
+              resources: {
+                requests: { cpu: '1m', memory: '1Mi' },
+                limits: { cpu: '1m', memory: '1Mi' },
+              },
+            },
+          ],
+        },
+      },
+    } satisfies V1Job['spec'],
+  };
+}
+
+/** The deadline of a Job, in whole seconds, that fires DEAD_MAN_SLACK after `end` when it starts at `start`. Never below 1. */
+export function deadlineSeconds(end: number, start: number): number {
+  return Math.max(1, Math.ceil((end + DEAD_MAN_SLACK - start) / 1000));
+}
+
+/** The deadline that a Job should have instead of its own; undefined while its own will do. */
+export function correctedDeadline(
+  job: { spec: { activeDeadlineSeconds?: number | undefined }; status?: { startTime?: string | undefined } | undefined },
+  end: number,
+): number | undefined {
+  const start = job.status?.startTime === undefined ? undefined : Date.parse(job.status.startTime);
+  if (start === undefined) return undefined;
+  const fires = start + (job.spec.activeDeadlineSeconds ?? Infinity) * 1000;
+  const due = end + DEAD_MAN_SLACK;
+  // A deadline is in whole seconds and so is the start that it counts from.
+  return fires > due + DEADLINE_TOLERANCE || fires < due - 1_000 ? deadlineSeconds(end, start) : undefined;
+}
+
+/** Whether two lists of rules are the same, field by field; an absent list and an empty one are. */
+export function sameRules(a: Rule[], b: Rule[]): boolean {
+  const lists = (rule: Rule) => [rule.verbs, rule.apiGroups, rule.resources, rule.resourceNames, rule.nonResourceURLs];
+  return (
+    a.length === b.length &&
+    a.every((rule, at) => {
+      const other = b[at];
+      return other !== undefined && lists(rule).every((list, field) => sameList(list ?? [], lists(other)[field] ?? []));
+    })
+  );
+}
+
+function sameList(a: string[], b: string[]): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at]);
+}

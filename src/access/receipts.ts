@@ -1,0 +1,38 @@
+// The receipt of a request: what it records, and its name.
+
+import type { GrantSpec, GrantStamps } from '../api/grant.ts';
+import { SYSTEM_NAMESPACE } from '../api/names.ts';
+import { receiptName } from '../api/request.ts';
+import type { GrantKey, Rule } from './grant-objects.ts';
+
+/** The receipt as it is created, before the first right exists. Times are RFC 3339. */
+export function renderReceipt(o: {
+  grant: GrantKey;
+  spec: GrantSpec;
+  specHash: string;
+  stamps: GrantStamps;
+  agentUid: string;
+  access: { namespace: string; rules: Rule[] }[];
+  startTime: string;
+  expiresAt: string;
+}) {
+  const { creator, requester } = o.stamps;
+  return {
+    metadata: { name: receiptName(o.grant, o.specHash), namespace: SYSTEM_NAMESPACE },
+    spec: {
+      grant: { namespace: o.grant.namespace, name: o.grant.name, uid: o.grant.uid },
+      specHash: o.specHash,
+      agent: { name: o.spec.agent, uid: o.agentUid },
+      // Without their groups: the record says who, and up to 1,024 groups would make it large.
+      creator: { username: creator.username, uid: creator.uid },
+      requester: { username: requester.username, uid: requester.uid },
+      task: o.spec.task,
+      access: o.access.map(({ namespace, rules }) => ({
+        namespace,
+        rules: rules.map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, resourceNames })),
+      })),
+      startTime: o.startTime,
+      expiresAt: o.expiresAt,
+    },
+  };
+}

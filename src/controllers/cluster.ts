@@ -1,0 +1,162 @@
+// What the controllers see of the cluster: the client, one cache a kind with the indexes they ask by, and the clock.
+
+import { agentGrants, type ParsedGrant } from '../api/grant.ts';
+import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
+import { GRANTABLE_ROLE, ISSUER_ROLE, LABELS, OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { Cache } from '../kube/cache.ts';
+import type { Client } from '../kube/client.ts';
+import type { ServerClock } from '../kube/clock.ts';
+import {
+  clusterRoleBindings,
+  clusterRoles,
+  type Job,
+  jobs,
+  mutatingAdmissionPolicies,
+  mutatingAdmissionPolicyBindings,
+  namespaces,
+  type Role,
+  type RoleBinding,
+  roleBindings,
+  roles,
+  serviceAccounts,
+  validatingAdmissionPolicies,
+  validatingAdmissionPolicyBindings,
+} from '../kube/kinds.ts';
+import type { Log } from '../kube/log.ts';
+import type { KubeMetrics } from '../kube/metrics.ts';
+import { type KubeObject, keyOf } from '../kube/object.ts';
+import { subjectKey } from '../policy/standing.ts';
+
+export type Caches = ReturnType<typeof openCaches>;
+
+export type Cluster = {
+  client: Client;
+  clock: ServerClock;
+  log: Log;
+  caches: Caches;
+};
+
+/** Names of the indexes, so that a misspelt one is a type error. */
+export const INDEX = {
+  /** Grants and receipts by `namespace/name` of the identity. */
+  agent: 'agent',
+  /** Grants by each namespace they reach into. */
+  target: 'target',
+  /** Grants, and all that was made for one, by the grant's uid. */
+  grantUid: 'grantUid',
+  /** Bindings by whom they name. */
+  subject: 'subject',
+  /** RoleBindings that enable a namespace, by that namespace. */
+  enables: 'enables',
+} as const;
+
+/** Opens the caches; `start` fills them. What nobody reads of an object is not kept. */
+export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }) {
+  const ours = { ...o, labelSelector: LABELS.grant };
+  return {
+    grants: new Cache({
+      ...o,
+      resource: agentGrants,
+      indexes: {
+        [INDEX.agent]: (grant) => [agentKey(grant)],
+        [INDEX.target]: targetNamespaces,
+        [INDEX.grantUid]: ({ metadata }) => [metadata.uid],
+      },
+    }),
+    identities: new Cache({ ...o, resource: agentIdentities }),
+    receipts: new Cache({
+      ...o,
+      resource: agentReceipts,
+      namespace: SYSTEM_NAMESPACE,
+      indexes: {
+        [INDEX.grantUid]: ({ spec }) => (spec ? [spec.grant.uid] : []),
+        [INDEX.agent]: ({ spec }) => (spec ? [`${spec.grant.namespace}/${spec.agent.name}`] : []),
+      },
+    }),
+    namespaces: new Cache({ ...o, resource: namespaces }),
+    serviceAccounts: new Cache({ ...o, resource: serviceAccounts, labelSelector: LABELS.identityUid }),
+    jobs: new Cache({ ...ours, resource: jobs, trim: withoutTemplate, indexes: { [INDEX.grantUid]: grantUids } }),
+    roles: new Cache({ ...o, resource: roles, trim: onlyOurRules, indexes: { [INDEX.grantUid]: grantUids } }),
+    roleBindings: new Cache({
+      ...o,
+      resource: roleBindings,
+      indexes: {
+        [INDEX.grantUid]: grantUids,
+        // A grant's binding is found by its grant, and is no standing access.
+        [INDEX.subject]: (binding) => (isGrants(binding) ? [] : (binding.subjects ?? []).map(subjectKey)),
+        [INDEX.enables]: (binding) => (enabledRole(binding) ? [binding.metadata.namespace ?? ''] : []),
+      },
+    }),
+    clusterRoles: new Cache({ ...o, resource: clusterRoles, trim: onlyGrantableRules }),
+    clusterRoleBindings: new Cache({
+      ...o,
+      resource: clusterRoleBindings,
+      indexes: { [INDEX.subject]: ({ subjects }) => (subjects ?? []).map(subjectKey) },
+    }),
+    mutatingAdmissionPolicies: new Cache({ ...o, resource: mutatingAdmissionPolicies }),
+    mutatingAdmissionPolicyBindings: new Cache({ ...o, resource: mutatingAdmissionPolicyBindings }),
+    validatingAdmissionPolicies: new Cache({ ...o, resource: validatingAdmissionPolicies }),
+    validatingAdmissionPolicyBindings: new Cache({ ...o, resource: validatingAdmissionPolicyBindings }),
+  };
+}
+
+/** `namespace/name` of the identity that a grant is for. */
+export function agentKey({ metadata, spec }: ParsedGrant): string {
+  return `${metadata.namespace ?? ''}/${spec?.agent ?? ''}`;
+}
+
+/** Every namespace that a grant reaches into, each once. */
+export function targetNamespaces({ metadata, spec }: ParsedGrant): string[] {
+  const own = metadata.namespace ?? '';
+  return [...new Set(spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])))];
+}
+
+/** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */
+export function enabledRole({ roleRef, subjects }: RoleBinding): string | undefined {
+  if (roleRef.kind !== 'ClusterRole' || (roleRef.name !== GRANTABLE_ROLE && roleRef.name !== ISSUER_ROLE)) return undefined;
+  const names = subjects?.some(
+    ({ kind, name, namespace }) =>
+      kind === 'ServiceAccount' && name === OPERATOR_SERVICE_ACCOUNT && namespace === SYSTEM_NAMESPACE,
+  );
+  return names ? roleRef.name : undefined;
+}
+
+/** Open receipts of one grant: what it was given and has not been closed. */
+export function openReceipts(caches: Caches, grantUid: string): ParsedReceipt[] {
+  return caches.receipts.byIndex(INDEX.grantUid, grantUid).filter(({ status }) => status.outcome === undefined);
+}
+
+/** The identity that a grant is for, if the cache has it. */
+export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity | undefined {
+  return grant.spec && caches.identities.get({ namespace: grant.metadata.namespace, name: grant.spec.agent });
+}
+
+/** `namespace/name` of the grant that an object was made for, by its labels. */
+export function grantKeyOf({ metadata }: KubeObject): string {
+  return keyOf({ namespace: metadata.labels?.[LABELS.grantNamespace], name: metadata.labels?.[LABELS.grantName] ?? '' });
+}
+
+function isGrants({ metadata }: KubeObject): boolean {
+  return metadata.labels?.[LABELS.grant] !== undefined;
+}
+
+function grantUids({ metadata }: KubeObject): string[] {
+  const uid = metadata.labels?.[LABELS.grant];
+  return uid === undefined ? [] : [uid];
+}
+
+/** The pod template is half of a Job, and its only reader is the Job controller. */
+function withoutTemplate({ metadata, spec, status }: Job): Job {
+  const { parallelism, activeDeadlineSeconds, suspend } = spec;
+  return { metadata, spec: { parallelism, activeDeadlineSeconds, suspend }, status };
+}
+
+/** That others' roles change is news, since it may let a requester pass; what they hold is asked of the API server. */
+function onlyOurRules(role: Role): Role {
+  return isGrants(role) ? role : { ...role, rules: [] };
+}
+
+function onlyGrantableRules<T extends Role>(role: T): T {
+  return role.metadata.name === GRANTABLE_ROLE ? role : { ...role, rules: [] };
+}

@@ -1,0 +1,122 @@
+// What a grant's status says: a verdict and how far the cluster matches it, in the words of the API. No I/O.
+
+import { type Phase, type Reason, isTerminal } from '../api/conditions.ts';
+import type { GrantStatus, ParsedGrant } from '../api/grant.ts';
+import { STATUS_LIMITS } from '../api/status.ts';
+import { printable } from '../api/text.ts';
+import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
+import type { Job } from '../kube/kinds.ts';
+import type { Finding } from '../policy/gates.ts';
+import { type Term, timestamp } from '../policy/schedule.ts';
+
+/** Where a grant stands in the cluster, which may be short of what was decided. */
+export type Standing = {
+  phase: Phase;
+  reasons: Finding[];
+  /** The cluster matches the verdict; nothing is left to do for now. */
+  settled: boolean;
+  specHash: string;
+  /** Fixed by the receipt; undefined while nothing was issued. */
+  term: Term | undefined;
+  receipt: string | undefined;
+  created: NonNullable<GrantStatus['created']>;
+  /** The dead-man Jobs; undefined where there are none to speak of. */
+  deadMan: { status: ConditionStatus; reason: Reason; message: string } | undefined;
+  passingSince: number | undefined;
+};
+
+/** The status that follows; the very same object as the grant's own when nothing is new. */
+export function grantStatus(grant: ParsedGrant, standing: Standing, now: number): GrantStatus {
+  const before = grant.status;
+  const { phase, specHash } = standing;
+  const over = isTerminal(phase);
+  const sameRequest = before.specHash === specHash;
+  const message = sentence(standing.reasons);
+  const status: GrantStatus = {
+    observedGeneration: grant.metadata.generation,
+    phase,
+    message,
+    reasons: standing.reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message }) => ({
+      reason,
+      message: printable(message, STATUS_LIMITS.message),
+    })),
+    requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
+    startTime: standing.term ? timestamp(standing.term.start) : undefined,
+    expiresAt: standing.term ? timestamp(standing.term.end) : undefined,
+    endedAt: over ? ((sameRequest && before.endedAt) || (standing.settled ? timestamp(now) : undefined)) : undefined,
+    passingSince: standing.passingSince === undefined ? undefined : timestamp(standing.passingSince),
+    specHash,
+    receipt: standing.receipt,
+    created: standing.created.length > 0 ? standing.created.slice(0, STATUS_LIMITS.created) : undefined,
+    conditions: grantConditions(grant, standing, message, now),
+  };
+  return same(status, before) ? before : status;
+}
+
+function grantConditions(grant: ParsedGrant, standing: Standing, message: string, now: number) {
+  const { phase, reasons, settled, deadMan } = standing;
+  const observedGeneration = grant.metadata.generation;
+  const at = new Date(now);
+  const first = reasons[0]?.reason ?? 'Issuing';
+  const ready = readiness(standing);
+  // Present only while they are true, as kstatus wants them.
+  const gone = new Set<string>(['Reconciling', 'Stalled', ...(deadMan ? [] : ['DeadMan'])]);
+  let conditions = (grant.status.conditions ?? []).filter(({ type }) => !gone.has(type) || type === ready.also);
+  const set = (type: string, status: ConditionStatus, reason: string, message: string) => {
+    conditions = setCondition(conditions, { type, status, reason, message, observedGeneration }, at);
+  };
+  set('Granted', phase === 'Active' ? 'True' : 'False', first, message);
+  set('Ready', ready.status, ready.reason, ready.status === 'True' ? readyMessage(phase) : message);
+  if (ready.also) set(ready.also, 'True', ready.reason, message);
+  if (deadMan) set('DeadMan', deadMan.status, deadMan.reason, printable(deadMan.message, STATUS_LIMITS.message));
+  return settled || conditions.length > 0 ? conditions : undefined;
+}
+
+/** Ready, and what kstatus wants beside it when it is False. */
+function readiness({ phase, reasons, settled }: Standing): { status: 'True' | 'False'; reason: Reason; also?: string } {
+  if (phase !== 'Pending') {
+    return settled ? { status: 'True', reason: 'Settled' } : { status: 'False', reason: 'Applying', also: 'Reconciling' };
+  }
+  if (reasons.some(({ needsEdit }) => needsEdit)) return { status: 'False', reason: 'EditNeeded', also: 'Stalled' };
+  if (reasons.some(({ reason }) => reason === 'Issuing')) return { status: 'False', reason: 'Applying', also: 'Reconciling' };
+  return { status: 'False', reason: 'Waiting', also: 'Reconciling' };
+}
+
+function readyMessage(phase: Phase): string {
+  return phase === 'Active' ? 'all that gives the access exists' : 'no access exists, as decided';
+}
+
+/** All reasons in one text for people, harmless to print. */
+function sentence(reasons: Finding[]): string {
+  return printable(reasons.map(({ message }) => message).join('; '), STATUS_LIMITS.message);
+}
+
+/** What the dead-man Jobs of a live grant say together. */
+export function deadManOf(jobs: (Job | undefined)[]): NonNullable<Standing['deadMan']> {
+  const suspended = jobs.find((job) => job?.spec.suspend);
+  if (suspended) {
+    const { namespace, name } = suspended.metadata;
+    return {
+      status: 'False',
+      reason: 'DeadManSuspended',
+      message: `Job ${name} in namespace ${namespace} is suspended, so it would not end the access if hallpass were down; a queueing system may have to be told to leave it alone`,
+    };
+  }
+  const waiting = jobs.some((job) => job?.status?.startTime === undefined);
+  return waiting
+    ? { status: 'False', reason: 'DeadManNotStarted', message: 'the Job controller has not started every dead-man Job yet' }
+    : { status: 'True', reason: 'DeadManRunning', message: 'access ends on time even if hallpass is down' };
+}
+
+/** Equal as JSON: an absent field and an undefined one are the same. */
+function same(a: unknown, b: unknown): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, at) => same(item, b[at]));
+  if (isRecord(a) && isRecord(b)) {
+    return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(a[key], b[key]));
+  }
+  return a === b;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,221 @@
+// Reconciles one AgentIdentity: its ServiceAccount exists for as long as it does, and its status says what it can do.
+
+import { isServiceAccountOf, renderServiceAccount } from '../access/service-account.ts';
+import { isTerminal, type Reason } from '../api/conditions.ts';
+import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
+import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
+import { STATUS_LIMITS } from '../api/status.ts';
+import { printable } from '../api/text.ts';
+import { isAlreadyExists, isNotFound } from '../kube/client.ts';
+import { setCondition } from '../kube/conditions.ts';
+import type { Result } from '../kube/controller.ts';
+import type { Deadlines } from '../kube/deadlines.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { type ServiceAccount, serviceAccounts } from '../kube/kinds.ts';
+import { keyOf, refOf } from '../kube/object.ts';
+import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/standing.ts';
+import { type Cluster, enabledRole, INDEX } from './cluster.ts';
+
+type Readiness = { ready: boolean; reason: Reason; message: string; stalled?: boolean };
+
+export class IdentityReconciler {
+  readonly #cluster: Cluster;
+  readonly #deadlines: Deadlines;
+  readonly #events: EventRecorder;
+
+  constructor(o: { cluster: Cluster; deadlines: Deadlines; events: EventRecorder }) {
+    this.#cluster = o.cluster;
+    this.#deadlines = o.deadlines;
+    this.#events = o.events;
+  }
+
+  async reconcile(key: string): Promise<Result> {
+    const { caches, clock } = this.#cluster;
+    const ref = refOf(key);
+    const identity = caches.identities.get(ref);
+    if (!identity) {
+      this.#deadlines.set(key, undefined);
+      return this.#removeOrphan(ref);
+    }
+    const end = identity.spec?.expiresAt === undefined ? undefined : Date.parse(identity.spec.expiresAt);
+    const expired = end !== undefined && end <= clock.now().getTime();
+    this.#deadlines.set(key, end === undefined || expired ? undefined : new Date(end));
+    if (identity.metadata.deletionTimestamp || expired) return this.#end(identity, expired);
+    const { account, readiness } = await this.#ensureAccount(identity);
+    await this.#write(identity, readiness, account);
+    return undefined;
+  }
+
+  /** Every grant ends first, for good, then the ServiceAccount goes, then (when it is being deleted) the identity. */
+  async #end(identity: ParsedIdentity, expired: boolean): Promise<Result> {
+    const { namespace = '', name, uid } = identity.metadata;
+    const held = this.#openReceipts(identity).length;
+    if (held > 0) {
+      const message = `${held} of its grants are being ended before its ServiceAccount goes`;
+      await this.#write(identity, { ready: false, reason: 'EndingGrants', message }, undefined);
+      return undefined;
+    }
+    const account = this.#cluster.caches.serviceAccounts.get({ namespace, name: serviceAccountName(name) });
+    if (account && isServiceAccountOf(account, { namespace, name, uid })) await this.#deleteAccount(account);
+    if (identity.metadata.deletionTimestamp) return this.#release(identity);
+    if (expired) {
+      const message = `it expired at ${identity.spec?.expiresAt}; its grants have ended and its ServiceAccount is gone`;
+      await this.#write(identity, { ready: true, reason: 'IdentityExpired', message }, undefined);
+    }
+    return undefined;
+  }
+
+  async #release({ metadata }: ParsedIdentity): Promise<Result> {
+    if (!metadata.finalizers?.includes(FINALIZER)) return undefined;
+    const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== FINALIZER);
+    const { uid, resourceVersion } = metadata;
+    try {
+      const patch = { metadata: { uid, resourceVersion, finalizers } };
+      await this.#cluster.client.patch(agentIdentities, metadata, patch, { type: 'merge' });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    return undefined;
+  }
+
+  async #ensureAccount(identity: ParsedIdentity): Promise<{ account?: ServiceAccount; readiness: Readiness }> {
+    const { namespace = '', name, uid } = identity.metadata;
+    const { caches, client } = this.#cluster;
+    if (!identity.spec) {
+      const message = `the stored spec is not one that this version accepts (${identity.invalid ?? 'unreadable'}); correct it and apply it again`;
+      return { readiness: { ready: false, reason: 'InvalidSpec', message, stalled: true } };
+    }
+    const key = { namespace, name, uid };
+    const accountName = serviceAccountName(name);
+    const ready = (account: ServiceAccount) => {
+      const message = `ServiceAccount ${accountName} exists; it can do nothing but prove who it is`;
+      return { account, readiness: { ready: true, reason: 'IdentityReady', message } as const };
+    };
+    const found = caches.serviceAccounts.get({ namespace, name: accountName });
+    if (found && isServiceAccountOf(found, key)) return ready(found);
+    // Of an identity of the same name before this one: its tokens must not count for this one.
+    if (found) await this.#deleteAccount(found);
+    if (!caches.roleBindings.byIndex(INDEX.enables, namespace).some((binding) => enabledRole(binding) === ISSUER_ROLE)) {
+      const message = `hallpass may not create ServiceAccount ${accountName} in namespace ${namespace}; whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`;
+      return { readiness: { ready: false, reason: 'NamespaceNotEnabled', message } };
+    }
+    try {
+      const account = await client.create(serviceAccounts, renderServiceAccount(key));
+      caches.serviceAccounts.observe(account);
+      if (identity.status.serviceAccount) {
+        const message = `ServiceAccount ${accountName} was deleted and made anew: restart the pods that use it, since their tokens are of the old one`;
+        this.#note(identity, 'Warning', 'ServiceAccountRecreated', message);
+      }
+      return ready(account);
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const account = await client.get(serviceAccounts, { namespace, name: accountName });
+      if (isServiceAccountOf(account, key)) return ready(account);
+      const message = `ServiceAccount ${accountName} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`;
+      return { readiness: { ready: false, reason: 'ForeignObject', message } };
+    }
+  }
+
+  /** A ServiceAccount of ours whose identity is gone, as when hallpass was down while its finalizer was taken off. */
+  async #removeOrphan(ref: { namespace?: string; name: string }): Promise<Result> {
+    const { caches, client } = this.#cluster;
+    const account = caches.serviceAccounts.get({ namespace: ref.namespace, name: serviceAccountName(ref.name) });
+    if (!account) return undefined;
+    try {
+      // The cache of identities may lag behind that of ServiceAccounts.
+      const identity = await client.get(agentIdentities, ref);
+      caches.identities.observe(identity);
+      return { requeueAfterMs: 1_000 };
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    await this.#deleteAccount(account);
+    this.#cluster.log.info('removed a ServiceAccount without an identity', { namespace: ref.namespace, name: account.metadata.name });
+    return undefined;
+  }
+
+  async #deleteAccount({ metadata }: ServiceAccount): Promise<void> {
+    try {
+      await this.#cluster.client.delete(serviceAccounts, metadata, { uid: metadata.uid });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    this.#cluster.caches.serviceAccounts.forget(metadata);
+  }
+
+  async #write(identity: ParsedIdentity, readiness: Readiness, account: ServiceAccount | undefined): Promise<void> {
+    const { caches, client, clock } = this.#cluster;
+    const { name, namespace = '', uid, resourceVersion, generation } = identity.metadata;
+    const standing = this.#standingAccess(identity);
+    const status: IdentityStatus = {
+      observedGeneration: generation,
+      serviceAccount: account ? { name: account.metadata.name, uid: account.metadata.uid } : undefined,
+      activeGrants: this.#activeGrants(identity),
+      standingAccess: standing.length > 0 ? standing.slice(0, STATUS_LIMITS.standingAccess) : undefined,
+      conditions: conditionsOf(identity, readiness, standing, clock.now()),
+    };
+    if (JSON.stringify(ordered(status)) === JSON.stringify(ordered(identity.status))) return;
+    const body = { ...identity, spec: undefined, metadata: { name, namespace, uid, resourceVersion }, status };
+    caches.identities.observe(await client.replace(agentIdentities, body, { subresource: 'status' }));
+  }
+
+  #standingAccess({ metadata }: ParsedIdentity): StandingAccess[] {
+    const { roleBindings, clusterRoleBindings } = this.#cluster.caches;
+    const agent = { namespace: metadata.namespace ?? '', name: metadata.name };
+    const keys = subjectKeysOf(agent);
+    const found = keys.flatMap((key) => [
+      ...roleBindings.byIndex(INDEX.subject, key),
+      ...clusterRoleBindings.byIndex(INDEX.subject, key),
+    ]);
+    return standingAccess(agent, new Set(found));
+  }
+
+  /** By the receipts: a grant counts from before its first right until after its last. */
+  #openReceipts({ metadata }: ParsedIdentity) {
+    return this.#cluster.caches.receipts
+      .byIndex(INDEX.agent, keyOf(metadata))
+      .filter(({ spec, status }) => status.outcome === undefined && spec?.agent.uid === metadata.uid);
+  }
+
+  #activeGrants({ metadata }: ParsedIdentity): number {
+    const grants = this.#cluster.caches.grants.byIndex(INDEX.agent, keyOf(metadata));
+    return grants.filter(({ status }) => status.phase === 'Active' && !isTerminal(status.phase)).length;
+  }
+
+  #note({ metadata }: ParsedIdentity, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const { namespace, name, uid } = metadata;
+    this.#events.record({ apiVersion: API_VERSION, kind: 'AgentIdentity', namespace, name, uid }, type, reason, 'Reconcile', message);
+  }
+}
+
+function conditionsOf({ metadata, status }: ParsedIdentity, readiness: Readiness, standing: StandingAccess[], now: Date) {
+  const { ready, reason, message, stalled } = readiness;
+  const observedGeneration = metadata.generation;
+  const also = ready ? undefined : stalled ? 'Stalled' : 'Reconciling';
+  let conditions = (status.conditions ?? []).filter(({ type }) => !['Reconciling', 'Stalled'].includes(type) || type === also);
+  const set = (type: string, is: boolean, why: Reason, text: string) => {
+    const limited = printable(text, STATUS_LIMITS.message);
+    conditions = setCondition(
+      conditions,
+      { type, status: is ? 'True' : 'False', reason: why, message: limited, observedGeneration },
+      now,
+    );
+  };
+  set('Ready', ready, reason, message);
+  if (also) set(also, true, reason, message);
+  const listed = standing.slice(0, 5).map(({ binding, namespace, name, role, subject }) => {
+    return `${binding} ${namespace ? `${namespace}/` : ''}${name} gives ${role} to ${subject}`;
+  });
+  const more = standing.length > 5 ? `; and ${standing.length - 5} more` : '';
+  if (standing.length > 0) set('StandingAccess', true, 'RightsFound', listed.join('; ') + more);
+  else set('StandingAccess', false, 'NoRightsFound', 'no binding but those of its grants gives it rights');
+  return conditions;
+}
+
+/** The same value with its keys sorted and without undefined fields, so that equal statuses read alike. */
+function ordered(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(ordered);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(([, field]) => field !== undefined);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [key, ordered(field)]));
+}

@@ -1,0 +1,195 @@
+// Makes what gives a grant's access, in steps each of which is safe to die after:
+//   receipt → per namespace a dead-man Job, a Role, a RoleBinding that names nobody → status → the agent in the binding.
+// Putting back what was edited or deleted takes the same steps; what is there already is left as it is.
+
+import { hasOwnRole, isBound, isOfGrant, isOwnedBy } from '../access/drift.ts';
+import {
+  correctedDeadline,
+  deadlineSeconds,
+  type GrantKey,
+  renderJob,
+  renderRole,
+  renderRoleBinding,
+  renderSubjects,
+  sameRules,
+} from '../access/grant-objects.ts';
+import { grantObjectName } from '../api/names.ts';
+import type { ParsedReceipt } from '../api/receipt.ts';
+import type { Cache } from '../kube/cache.ts';
+import { ApiError, isAlreadyExists } from '../kube/client.ts';
+import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
+import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
+import type { Cluster } from './cluster.ts';
+
+/** Why something can't be made: a quota or an admission policy refuses the dead-man Job. */
+export class DeadManRefusedError extends Error {}
+
+/** Why something can't be made: an object that isn't ours has its name. */
+export class ForeignObjectError extends Error {}
+
+/** What stands in one namespace. The binding may not name the agent yet. */
+export type Placement = { namespace: string; job: Job; role: Role; binding: RoleBinding };
+
+type Spec = NonNullable<ParsedReceipt['spec']>;
+
+export class Issuer {
+  readonly #cluster: Cluster;
+  readonly #image: string;
+
+  /** `image`: named by the dead-man Jobs, which never run it. */
+  constructor(cluster: Cluster, image: string) {
+    this.#cluster = cluster;
+    this.#image = image;
+  }
+
+  /** Job, Role and a binding in every namespace of the receipt; none of them gives anything that wasn't given before. */
+  async prepare(spec: Spec): Promise<Placement[]> {
+    return Promise.all(spec.access.map((entry) => this.#prepareNamespace(spec, entry)));
+  }
+
+  /** Puts the agent, and nobody else, into the bindings, each under its uid and resourceVersion. */
+  async bind(spec: Spec, placements: Placement[]): Promise<Placement[]> {
+    const agent = { namespace: spec.grant.namespace, name: spec.agent.name };
+    return Promise.all(
+      placements.map(async (placement) => {
+        if (isBound(placement.binding, placement.job, agent)) return placement;
+        const { client, caches } = this.#cluster;
+        const wanted = { ...placement.binding, subjects: renderSubjects(agent) };
+        const binding = await client.replace(roleBindings, wanted);
+        caches.roleBindings.observe(binding);
+        return { ...placement, binding };
+      }),
+    );
+  }
+
+  /** Whether the dead-man Jobs would be taken, without making them. Throws DeadManRefusedError. */
+  async tryJobs(grant: GrantKey, namespaces: string[]): Promise<void> {
+    for (const namespace of namespaces) {
+      await refusable(namespace, () =>
+        this.#cluster.client.create(jobs, renderJob(grant, namespace, 60, this.#image), { dryRun: true }),
+      );
+    }
+  }
+
+  async #prepareNamespace(spec: Spec, { namespace, rules }: Spec['access'][number]): Promise<Placement> {
+    const [job, role] = await Promise.all([this.#job(spec, namespace), this.#role(spec, namespace, rules)]);
+    const binding = await this.#binding(spec, namespace, job);
+    return { namespace, job, role, binding };
+  }
+
+  async #job({ grant, expiresAt }: Spec, namespace: string): Promise<Job> {
+    const { client, caches, clock } = this.#cluster;
+    const end = Date.parse(expiresAt);
+    const seconds = deadlineSeconds(end, clock.now().getTime());
+    const found = await this.#own(jobs, caches.jobs, namespace, grant.uid, () =>
+      refusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
+    );
+    const corrected = found.spec.parallelism === 0 ? correctedDeadline(found, end) : seconds;
+    if (corrected === undefined) return found;
+    const patch = {
+      metadata: { uid: found.metadata.uid },
+      spec: { parallelism: 0, activeDeadlineSeconds: corrected },
+    };
+    const job = await client.patch(jobs, { namespace, name: found.metadata.name }, patch, { type: 'merge' });
+    caches.jobs.observe(job);
+    return job;
+  }
+
+  async #role({ grant }: Spec, namespace: string, rules: Spec['access'][number]['rules']): Promise<Role> {
+    const { client, caches } = this.#cluster;
+    const wanted = renderRole(grant, namespace, rules);
+    const found = await this.#own(roles, caches.roles, namespace, grant.uid, () => client.create(roles, wanted));
+    if (sameRules(found.rules, rules)) return found;
+    const role = await client.replace(roles, { ...found, rules: wanted.rules });
+    caches.roles.observe(role);
+    return role;
+  }
+
+  async #binding({ grant, agent }: Spec, namespace: string, job: Job): Promise<RoleBinding> {
+    const { client, caches } = this.#cluster;
+    const wanted = renderRoleBinding(grant, namespace, { name: job.metadata.name, uid: job.metadata.uid });
+    const create = () => client.create(roleBindings, wanted);
+    const found = await this.#own(roleBindings, caches.roleBindings, namespace, grant.uid, create);
+    if (isBound(found, job, { namespace: grant.namespace, name: agent.name })) return found;
+    if (!hasOwnRole(found)) {
+      const { uid } = found.metadata;
+      await client.delete(roleBindings, found.metadata, { uid });
+      caches.roleBindings.forget(found.metadata);
+      return create();
+    }
+    // Whoever else it names loses it now; the agent comes back in when the status says so.
+    if (isOwnedBy(found, job) && !found.subjects?.length) return found;
+    const { ownerReferences } = wanted.metadata;
+    const emptied = { ...found, metadata: { ...found.metadata, ownerReferences }, subjects: [] };
+    const binding = await client.replace(roleBindings, emptied);
+    caches.roleBindings.observe(binding);
+    return binding;
+  }
+
+  /** The grant's object of a kind, from the cache or made now. Throws ForeignObjectError when the name is somebody else's. */
+  async #own<T extends KubeObject>(
+    resource: Resource<T>,
+    cache: Cache<T>,
+    namespace: string,
+    grantUid: string,
+    create: () => Promise<T>,
+  ): Promise<T> {
+    const ref = { namespace, name: grantObjectName(grantUid) };
+    const found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
+    if (!isOfGrant(found, grantUid)) {
+      throw new ForeignObjectError(
+        `${resourceName(resource)} ${ref.name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
+      );
+    }
+    cache.observe(found);
+    return found;
+  }
+
+  async #createOrGet<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: { namespace: string; name: string },
+    create: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await create();
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      return this.#cluster.client.get(resource, ref);
+    }
+  }
+}
+
+/** The objects of a list of placements as status lists them. */
+export function createdObjects(placements: Placement[]) {
+  return placements.flatMap(({ namespace, job, role, binding }) =>
+    [
+      { kind: 'Job', metadata: job.metadata },
+      { kind: 'Role', metadata: role.metadata },
+      { kind: 'RoleBinding', metadata: binding.metadata },
+    ].map(({ kind, metadata: { name, uid } }) => ({ kind, namespace, name, uid })),
+  );
+}
+
+/**
+ * Turns the refusal of a Job by quota or admission into an error of its own. RBAC's refusal is none of these: that is a
+ * namespace which is not enabled any more, and the caches will say so.
+ */
+async function refusable<T>(namespace: string, create: () => Promise<T>): Promise<T> {
+  try {
+    return await create();
+  } catch (error) {
+    if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) throw error;
+    if (isAlreadyExists(error) || isRightMissing(error) || isTerminating(error)) throw error;
+    throw new DeadManRefusedError(
+      `the dead-man Job, without which no access is given, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through Jobs named hallpass-*`,
+    );
+  }
+}
+
+function isRightMissing(error: ApiError): boolean {
+  return error.status === 403 && /cannot create resource/.test(error.message);
+}
+
+function isTerminating(error: ApiError): boolean {
+  return error.causes.some(({ reason }) => reason === 'NamespaceTerminating');
+}

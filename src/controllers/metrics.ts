@@ -1,0 +1,57 @@
+// What the controllers measure of their own matter. docs/operations.md lists every metric.
+
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+export type GrantMetrics = {
+  /** Read at each scrape: how many grants are in each phase. */
+  phases: (read: () => Map<string, number>) => void;
+  /** From a grant's end until its last binding was gone, in seconds. */
+  expiryLag: (seconds: number) => void;
+  repaired: () => void;
+  orphansRemoved: (objects: number) => void;
+  /** Read at each scrape: how many things are wrong with the guards. */
+  guardProblems: (read: () => number) => void;
+};
+
+const lagBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export function createGrantMetrics(registry: Registry): GrantMetrics {
+  const registers = [registry];
+  const lag = new Histogram({
+    name: 'hallpass_expiry_lag_seconds',
+    help: "From a grant's expiresAt until its last RoleBinding was gone, in seconds.",
+    buckets: lagBuckets,
+    registers,
+  });
+  const repairs = new Counter({ name: 'hallpass_repairs_total', help: 'Grants whose objects were put back.', registers });
+  const orphans = new Counter({
+    name: 'hallpass_orphans_removed_total',
+    help: 'Objects removed because what they were made for was gone.',
+    registers,
+  });
+  return {
+    phases: (read) =>
+      new Gauge({
+        name: 'hallpass_grants',
+        help: 'Grants by phase; only the leader counts.',
+        labelNames: ['phase'],
+        registers,
+        collect() {
+          this.reset();
+          for (const [phase, count] of read()) this.set({ phase }, count);
+        },
+      }),
+    expiryLag: (seconds) => lag.observe(Math.max(0, seconds)),
+    repaired: () => repairs.inc(),
+    orphansRemoved: (objects) => orphans.inc(objects),
+    guardProblems: (read) =>
+      new Gauge({
+        name: 'hallpass_guard_problems',
+        help: 'What is wrong with the admission guards; above 0 nothing new is granted.',
+        registers,
+        collect() {
+          this.set(read());
+        },
+      }),
+  };
+}

@@ -1,0 +1,89 @@
+// Gathers what the decision about a grant rests on, from the caches.
+
+import type { ParsedGrant } from '../api/grant.ts';
+import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
+import type { ParsedReceipt } from '../api/receipt.ts';
+import { receiptName } from '../api/request.ts';
+import { sameRules } from '../access/grant-objects.ts';
+import { isBound } from '../access/drift.ts';
+import { type NamespaceView, isLive, type Snapshot } from '../policy/decide.ts';
+import { agentKey, type Caches, type Cluster, enabledRole, identityOf, INDEX, openReceipts, targetNamespaces } from './cluster.ts';
+
+/** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
+export function gather(
+  { caches, clock }: Cluster,
+  grant: ParsedGrant,
+  o: { guardProblems: string[]; issuing: ReadonlyMap<string, string> },
+): Snapshot {
+  const { namespace = '', name, uid } = grant.metadata;
+  const receipt = caches.receipts.get({ namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, grant.hash) });
+  return {
+    now: clock.now().getTime(),
+    grant,
+    hash: grant.hash,
+    identity: identityOf(caches, grant),
+    receipt,
+    superseded: openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash),
+    namespaces: new Map(targetNamespaces(grant).flatMap((target) => namespaceView(caches, target))),
+    activeBefore: activeBefore(caches, grant, receipt, o.issuing),
+    intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
+    guardProblems: o.guardProblems,
+    authorsLack: undefined,
+  };
+}
+
+function namespaceView(caches: Caches, name: string): [string, NamespaceView][] {
+  const namespace = caches.namespaces.get({ name });
+  if (!namespace) return [];
+  const roles = caches.roleBindings.byIndex(INDEX.enables, name).map(enabledRole);
+  const enabled = roles.includes(GRANTABLE_ROLE) && roles.includes(ISSUER_ROLE);
+  const view = {
+    terminating: namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating',
+    acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
+    ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
+  };
+  return [[name, view]];
+}
+
+/**
+ * How many grants of the same agent hold access and come before this one. By their receipts, so that what is suspended counts;
+ * a grant that holds access already is only after those that started before it.
+ */
+function activeBefore(
+  caches: Caches,
+  grant: ParsedGrant,
+  receipt: ParsedReceipt | undefined,
+  issuing: ReadonlyMap<string, string>,
+): number {
+  const limit = identityOf(caches, grant)?.spec?.boundary?.maxActiveGrants;
+  if (limit === undefined) return 0;
+  const key = agentKey(grant);
+  const own = isLive({ grant, receipt }) ? receipt : undefined;
+  const others = new Set<string>();
+  for (const { spec, status } of caches.receipts.byIndex(INDEX.agent, key)) {
+    if (!spec || status.outcome !== undefined || spec.grant.uid === grant.metadata.uid) continue;
+    if (!own?.spec || precedes(spec, own.spec)) others.add(spec.grant.uid);
+  }
+  if (!own) {
+    for (const [uid, agent] of issuing) if (agent === key && uid !== grant.metadata.uid) others.add(uid);
+  }
+  return others.size;
+}
+
+type Placed = { startTime: string; grant: { uid: string } };
+
+function precedes(a: Placed, b: Placed): boolean {
+  return a.startTime === b.startTime ? a.grant.uid < b.grant.uid : Date.parse(a.startTime) < Date.parse(b.startTime);
+}
+
+/** Whether Job, Role and RoleBinding stand in every namespace of the receipt as they were made. */
+function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | undefined): boolean {
+  const name = grantObjectName(grant.metadata.uid);
+  const agent = { namespace: grant.metadata.namespace ?? '', name: receipt?.spec?.agent.name ?? '' };
+  return (receipt?.spec?.access ?? []).every(({ namespace, rules }) => {
+    const job = caches.jobs.get({ namespace, name });
+    const role = caches.roles.get({ namespace, name });
+    const binding = caches.roleBindings.get({ namespace, name });
+    return !!job && !!role && !!binding && sameRules(role.rules, rules) && isBound(binding, job, agent);
+  });
+}

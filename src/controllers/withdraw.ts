@@ -1,0 +1,71 @@
+// Takes away what a grant was given: bindings first, in every namespace, then what they rested on.
+
+import { grantObjectName } from '../api/names.ts';
+import type { ParsedGrant } from '../api/grant.ts';
+import type { Cache } from '../kube/cache.ts';
+import { type Client, isNotFound } from '../kube/client.ts';
+import { jobs, roleBindings, roles } from '../kube/kinds.ts';
+import type { KubeObject, ObjectRef, Resource } from '../kube/object.ts';
+import { type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
+
+/**
+ * Every namespace in which a grant may have been given something: by its open receipts, its status, and what the
+ * caches hold. The caches may lag behind; the receipt is written before the first right exists.
+ */
+export function namespacesOf(caches: Caches, grant: Pick<ParsedGrant, 'metadata' | 'status'>): string[] {
+  const { uid } = grant.metadata;
+  const held = [caches.roleBindings, caches.roles, caches.jobs].flatMap((cache): KubeObject[] =>
+    cache.byIndex(INDEX.grantUid, uid),
+  );
+  return [
+    ...new Set([
+      ...openReceipts(caches, uid).flatMap(({ spec }) => spec?.access.map(({ namespace }) => namespace) ?? []),
+      ...(grant.status.created ?? []).map(({ namespace }) => namespace),
+      ...held.map(({ metadata }) => metadata.namespace ?? ''),
+    ]),
+  ];
+}
+
+/** Whether the caches hold anything that was made for the grant. */
+export function holdsAnything(caches: Caches, uid: string): boolean {
+  return [caches.roleBindings, caches.roles, caches.jobs].some((cache) => cache.byIndex(INDEX.grantUid, uid).length > 0);
+}
+
+/** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */
+export async function withdrawBindings({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
+  const name = grantObjectName(uid);
+  await all(namespaces, (namespace) => remove(client, roleBindings, caches.roleBindings, { namespace, name }));
+}
+
+/** Deletes what the bindings rested on. */
+export async function withdrawRest({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
+  const name = grantObjectName(uid);
+  await all(namespaces, async (namespace) => {
+    await Promise.all([
+      remove(client, roles, caches.roles, { namespace, name }),
+      remove(client, jobs, caches.jobs, { namespace, name }),
+    ]);
+  });
+}
+
+/** Deletes an object that may be gone already, and lets the cache know. */
+async function remove<T extends KubeObject>(
+  client: Client,
+  resource: Resource<T>,
+  cache: Cache<T>,
+  ref: ObjectRef,
+): Promise<void> {
+  try {
+    // What a Job owns was deleted before it; the garbage collector is the second net.
+    await client.delete(resource, ref, { propagationPolicy: 'Background' });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+  cache.forget(ref);
+}
+
+/** Does the same in every namespace; one that fails doesn't keep the others from being cleaned. Throws the first error. */
+async function all(namespaces: string[], act: (namespace: string) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(namespaces.map(act));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}

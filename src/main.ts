@@ -1,0 +1,111 @@
+#!/usr/bin/env node
+// The operator's process: options, wiring, signals.
+
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { LEASE_NAME, SYSTEM_NAMESPACE } from './api/names.ts';
+import { type Caches, openCaches } from './controllers/cluster.ts';
+import { GuardWatch } from './controllers/guards.ts';
+import { createGrantMetrics } from './controllers/metrics.ts';
+import { startControllers } from './controllers/start.ts';
+import { serveHealth } from './endpoints/health.ts';
+import { Client } from './kube/client.ts';
+import { ServerClock } from './kube/clock.ts';
+import { loadCredentials } from './kube/credentials.ts';
+import { EventRecorder } from './kube/events.ts';
+import { electorIdentity, LeaderElector } from './kube/leader.ts';
+import { createLog } from './kube/log.ts';
+import { createKubeMetrics } from './kube/metrics.ts';
+import { resourceName } from './kube/object.ts';
+import { type Options, parseOptions } from './options.ts';
+
+const options = parseOptions(process.argv.slice(2));
+const log = createLog({ level: options.logLevel, format: options.logFormat });
+
+try {
+  await run(options);
+} catch (error) {
+  log.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
+
+async function run(o: Options): Promise<void> {
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stopping.abort());
+
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const kubeMetrics = createKubeMetrics(registry);
+  const metrics = createGrantMetrics(registry);
+  const credentials = await loadCredentials({ kubeconfig: o.kubeconfig, context: o.context });
+  const clock = new ServerClock();
+  const client = new Client({ credentials, clock, metrics: kubeMetrics });
+  const caches = openCaches({ client, log, metrics: kubeMetrics });
+  const identity = electorIdentity();
+  const elector = new LeaderElector({ client, namespace: SYSTEM_NAMESPACE, name: LEASE_NAME, identity, log });
+
+  let leads = false;
+  let guards: GuardWatch | undefined;
+  const health = await serveHealth({
+    address: o.healthAddress,
+    registry,
+    readiness: () => {
+      const waiting = cacheNotes(caches);
+      const role = leads ? 'leads' : 'follows another replica, ready to take over';
+      const problems = (guards?.problems ?? []).map((problem) => `grants nothing new: ${problem}`);
+      return { ready: waiting.length === 0, notes: waiting.length === 0 ? [role, ...problems] : waiting };
+    },
+  });
+  log.info('hallpass starts', { server: client.server, health: health.address, identity });
+
+  const events = new EventRecorder({ client, reportingController: 'hallpass.dev/operator', reportingInstance: identity, log });
+  let controllers: { stop(): Promise<void> } | undefined;
+  try {
+    for (const cache of Object.values(caches)) cache.start(stopping.signal);
+    await Promise.all(Object.values(caches).map((cache) => cache.synced()));
+    const watched = new GuardWatch(caches, log);
+    guards = watched;
+    metrics.guardProblems(() => watched.problems.length);
+    log.info('caches have synced; waiting for the lease');
+    await elector.run(stopping.signal);
+    leads = true;
+    elector.lost.then(() => {
+      // Another replica may be acting already: nothing may be finished here.
+      process.exit(1);
+    });
+    const mayWrite = () => {
+      if (!elector.isFresh()) throw new Error('this replica no longer leads, so it writes nothing');
+    };
+    const leader = new Client({ credentials, clock, metrics: kubeMetrics, mayWrite });
+    const cluster = { client: leader, clock, log, caches };
+    const { deadManImage: image, receiptRetention } = o;
+    controllers = startControllers({ cluster, guards, events, kubeMetrics, metrics, image, receiptRetention });
+    log.info('leads');
+    await aborted(stopping.signal);
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+  }
+  log.info('stops');
+  await controllers?.stop();
+  await events.flush();
+  // Handed over at once, so that the next leader need not wait for it to run out.
+  await elector.release();
+  health.server.close();
+  health.server.closeAllConnections();
+  client.close();
+  process.exit(0);
+}
+
+/** What keeps a replica from being ready: caches that are not in step, and why. */
+function cacheNotes(caches: Caches): string[] {
+  return Object.values(caches).flatMap((cache) => {
+    if (cache.hasSynced) return [];
+    return [`${resourceName(cache.resource)}: ${cache.lastError ?? 'not listed yet'}`];
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

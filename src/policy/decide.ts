@@ -1,0 +1,279 @@
+// The one decision: from a snapshot of everything a grant depends on to what must be true of it now.
+//
+// It reads as the life of a grant (docs/concepts.md): what has ended stays ended; what lives may have to end; what
+// is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
+
+import { isReason, isTerminal, type Phase } from '../api/conditions.ts';
+import type { GrantSpec, ParsedGrant } from '../api/grant.ts';
+import type { ParsedIdentity } from '../api/identity.ts';
+import type { ParsedReceipt } from '../api/receipt.ts';
+import { receiptName } from '../api/request.ts';
+import { type Access, accessCovers, requestedAccess } from './access.ts';
+import { type Finding, gates } from './gates.ts';
+import type { PolicyRule } from './rules.ts';
+import { milliseconds, type Term, term, timestamp, type Validity } from './schedule.ts';
+
+/** What is known of a namespace that a grant reaches. Undefined fields mean: not there. */
+export type NamespaceView = {
+  terminating: boolean;
+  /** From the annotation hallpass.dev/accepts-grants-from. */
+  acceptsGrantsFrom: string[];
+  /** The rules of hallpass-grantable, when deploy/namespace is applied here; undefined when it isn't. */
+  ceiling: PolicyRule[] | undefined;
+};
+
+/** What an author of the grant does not hold of what it hands out, as readable lines; empty when all is held. */
+export type AuthorsLack = { creator: string[]; requester: string[] };
+
+export type Snapshot = {
+  /** Milliseconds since the epoch, by the API server's clock. */
+  now: number;
+  grant: ParsedGrant;
+  /** specHash of the stored spec. */
+  hash: string;
+  identity: ParsedIdentity | undefined;
+  /** The receipt of this request, whoever used it. */
+  receipt: ParsedReceipt | undefined;
+  /** Open receipts of earlier specs of this very grant. */
+  superseded: ParsedReceipt[];
+  namespaces: ReadonlyMap<string, NamespaceView>;
+  /** How many grants of the same identity that hold access come before this one. */
+  activeBefore: number;
+  /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
+  intact: boolean;
+  /** What is wrong with the admission guards; empty when they are whole. */
+  guardProblems: string[];
+  /** Undefined until it was asked; the verdict says when asking is worth it. */
+  authorsLack: AuthorsLack | undefined;
+};
+
+export type Verdict = {
+  phase: Phase;
+  /** Every reason, in the order of the gates. */
+  reasons: Finding[];
+  /** What must be held now. Empty unless the phase is Active. */
+  access: Access[];
+  /** Start and end, once they are fixed or would be fixed by issuing now. */
+  term: Term | undefined;
+  /** All other gates pass: ask whether creator and requester hold what is handed out, and decide again. */
+  askAuthors: boolean;
+  /** The earlier specs' access goes on, narrowed to this one; otherwise whatever they hold is withdrawn first. */
+  narrows: boolean;
+  /** Since when a suspended grant's gates pass again. */
+  passingSince: number | undefined;
+  /** When time alone changes the verdict. */
+  nextCheck: number | undefined;
+};
+
+/** A request that never got through its gates becomes Denied after this long, so that none sleeps for months. */
+export const PENDING_LIMIT = 7 * 24 * 3600_000;
+
+/** A suspended grant gets its access back only when all gates have passed for this long, so that rights don't flap. */
+export const RESTORE_DELAY = 30_000;
+
+export function decide(snapshot: Snapshot): Verdict {
+  return ended(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
+}
+
+/** Whether this grant, by its receipt, is the one that is using the request. */
+export function isLive({ grant, receipt }: Pick<Snapshot, 'grant' | 'receipt'>): boolean {
+  return receipt?.spec?.grant.uid === grant.metadata.uid && receipt.status.outcome === undefined;
+}
+
+/** What has ended stays ended: by the tombstone, or by the receipt when the tombstone is gone. */
+function ended(snapshot: Snapshot): Verdict | undefined {
+  const { grant, hash, receipt } = snapshot;
+  const { phase, specHash, reasons } = grant.status;
+  const sameRequest = specHash === hash;
+  if (sameRequest && phase && isTerminal(phase)) {
+    return terminal(phase, { reason: 'EndPassed', message: 'it has ended' }, known(reasons));
+  }
+  if (grant.metadata.deletionTimestamp) {
+    return terminal('Revoked', { reason: 'EndedByDeletion', message: 'the grant was deleted, which ends it for good' });
+  }
+  if (receipt && !isLive(snapshot)) {
+    const { outcome, endedAt, reason, message } = receipt.status;
+    const own = receipt.spec?.grant.uid === grant.metadata.uid;
+    if (own && sameRequest && (outcome === 'Expired' || outcome === 'Revoked')) {
+      return terminal(outcome, { reason: reason && isReason(reason) ? reason : 'EndPassed', message: message ?? 'it has ended' });
+    }
+    const term = receipt.spec ? ` from ${receipt.spec.startTime} to ${endedAt ?? receipt.spec.expiresAt}` : '';
+    return terminal('Denied', {
+      reason: 'RequestAlreadyUsed',
+      message:
+        `the same request (namespace, name and spec) was already used${term}, see receipt ${receipt.metadata.name}; ` +
+        'to ask again, set spec.task.ref to a new value or give the grant a new name',
+    });
+  }
+  const usedReceipt = receiptName({ namespace: grant.metadata.namespace ?? '', name: grant.metadata.name }, hash);
+  if (!receipt && sameRequest && grant.status.startTime && grant.status.receipt === usedReceipt) {
+    return terminal('Revoked', {
+      reason: 'ReceiptDeleted',
+      message: `receipt ${usedReceipt} of this grant was deleted, and without its record no access may last; ask again under a new spec.task.ref`,
+    });
+  }
+  return undefined;
+}
+
+/** What may have to end now: the end has come, the identity went, or the request has waited too long. */
+function ending(snapshot: Snapshot): Verdict | undefined {
+  const { grant, identity, receipt, now } = snapshot;
+  const fixed = isLive(snapshot) ? fixedTerm(receipt) : undefined;
+  if (fixed) {
+    if (now >= fixed.end) {
+      return { ...terminal('Expired', { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}` }), term: fixed };
+    }
+    const gone = identityGone(snapshot, identity);
+    return gone && { ...terminal('Expired', gone), term: fixed };
+  }
+  if (!grant.spec) return tooLong(snapshot);
+  const wouldBe = snapshotTerm(snapshot, grant.spec);
+  if (wouldBe.end <= now) {
+    return terminal('Expired', {
+      reason: 'EndPassed',
+      message: `its end, ${timestamp(wouldBe.end)}, has passed; set spec.validity.notAfter to a time to come`,
+    });
+  }
+  return tooLong(snapshot);
+}
+
+/** Every gate is asked, so that a person sees all that is wrong at once. */
+function weigh(snapshot: Snapshot): Verdict {
+  const { grant, now, receipt, identity } = snapshot;
+  const live = isLive(snapshot);
+  const narrows = narrowing(snapshot);
+  const spec = grant.spec;
+  const fixed = live ? fixedTerm(receipt) : undefined;
+  const planned = fixed ?? (spec && snapshotTerm(snapshot, spec));
+  const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
+  const atIssue = !live && !narrows;
+
+  const findings = gates({ ...snapshot, access, term: planned, atIssue });
+  const was = grant.status.phase;
+  const wasActive = (live || narrows) && (was === 'Active' || was === 'Suspended');
+  const common = { narrows, term: planned, askAuthors: false, passingSince: undefined };
+  const identityEnd = time(identity?.spec?.expiresAt);
+
+  if (findings.length > 0) {
+    const scheduled = findings.every((finding) => finding.reason === 'NotYetStarted');
+    const phase = wasActive ? 'Suspended' : scheduled ? 'Scheduled' : 'Pending';
+    const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
+    const checks = findings.map((finding) => finding.nextCheck);
+    return { ...common, phase, reasons: findings, access: [], nextCheck: earliest(planned?.end, identityEnd, tooLate, ...checks) };
+  }
+  if (atIssue && snapshot.authorsLack === undefined) {
+    const asking: Finding = { reason: 'Issuing', message: 'asking whether creator and requester hold what they hand out' };
+    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: planned?.end };
+  }
+  if ((live || narrows) && was === 'Suspended') {
+    const passingSince = time(grant.status.passingSince) ?? now;
+    const restoresAt = passingSince + RESTORE_DELAY;
+    if (now < restoresAt) {
+      const restoring: Finding = {
+        reason: 'Restoring',
+        message: `all gates pass again; access returns at ${timestamp(restoresAt)} if they still do`,
+      };
+      return { ...common, passingSince, phase: 'Suspended', reasons: [restoring], access: [], nextCheck: earliest(planned?.end, identityEnd, restoresAt) };
+    }
+  }
+  const until = planned ? ` until ${timestamp(planned.end)}` : '';
+  return {
+    ...common,
+    phase: 'Active',
+    reasons: [{ reason: 'Granted', message: `access is granted${until}` }],
+    access,
+    nextCheck: earliest(planned?.end, identityEnd),
+  };
+}
+
+/**
+ * Whether this spec only narrows what the grant's previous spec holds: same agent and reference, no right and no later end than
+ * before. Then it takes effect at once and keeps the start; everything else is a new request with a new start.
+ */
+function narrowing({ grant, superseded, receipt, identity }: Snapshot): boolean {
+  const [previous, ...more] = superseded;
+  if (!previous?.spec || more.length > 0 || receipt || !grant.spec) return false;
+  const { spec } = grant;
+  const before = previous.spec;
+  if (before.agent.name !== spec.agent || before.agent.uid !== identity?.metadata.uid) return false;
+  if (before.task.ref !== spec.task.ref) return false;
+  const start = Date.parse(before.startTime);
+  const { notBefore, ...ends } = validity(spec);
+  if (notBefore !== undefined && notBefore > start) return false;
+  if (term(ends, start).end > Date.parse(before.expiresAt)) return false;
+  return accessCovers(before.access, requestedAccess(spec.permissions, grant.metadata.namespace ?? ''));
+}
+
+function snapshotTerm(snapshot: Snapshot, spec: GrantSpec): Term {
+  const [previous] = snapshot.superseded;
+  if (previous?.spec && narrowing(snapshot)) return term(validity(spec), Date.parse(previous.spec.startTime));
+  return term(validity(spec), snapshot.now);
+}
+
+function validity({ validity }: GrantSpec): Validity {
+  return {
+    notBefore: time(validity.notBefore),
+    notAfter: time(validity.notAfter),
+    duration: validity.duration === undefined ? undefined : milliseconds(validity.duration),
+  };
+}
+
+function identityGone({ grant, receipt, now }: Snapshot, identity: ParsedIdentity | undefined): Finding | undefined {
+  const agent = receipt?.spec?.agent.name ?? grant.spec?.agent ?? '';
+  if (!identity || identity.metadata.deletionTimestamp || identity.metadata.uid !== receipt?.spec?.agent.uid) {
+    return { reason: 'AgentDeleted', message: `AgentIdentity ${agent}, to which this was granted, was deleted` };
+  }
+  const end = time(identity.spec?.expiresAt);
+  if (end !== undefined && end <= now) {
+    return { reason: 'AgentExpired', message: `AgentIdentity ${agent} expired at ${timestamp(end)}` };
+  }
+  return undefined;
+}
+
+function tooLong(snapshot: Snapshot): Verdict | undefined {
+  if (snapshot.now < pendingSince(snapshot) + PENDING_LIMIT) return undefined;
+  const gate = snapshot.grant.status.message;
+  return terminal('Denied', {
+    reason: 'PendingTooLong',
+    message: `it waited for 7 days and is no longer considered${gate ? ` (${gate})` : ''}; to ask again, set spec.task.ref to a new value`,
+  });
+}
+
+/** From when a request that doesn't pass counts as waiting: since it was made, or since it was meant to start. */
+function pendingSince({ grant, hash, now }: Snapshot): number {
+  const seen = grant.status.specHash === hash ? time(grant.status.requestedAt) : undefined;
+  const created = grant.status.specHash === undefined ? time(grant.metadata.creationTimestamp) : undefined;
+  return Math.max(seen ?? created ?? now, time(grant.spec?.validity.notBefore) ?? 0);
+}
+
+function fixedTerm(receipt: ParsedReceipt | undefined): Term | undefined {
+  return receipt?.spec && { start: Date.parse(receipt.spec.startTime), end: Date.parse(receipt.spec.expiresAt) };
+}
+
+function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict {
+  return {
+    phase,
+    reasons: reasons && reasons.length > 0 ? reasons : [finding],
+    access: [],
+    term: undefined,
+    askAuthors: false,
+    narrows: false,
+    passingSince: undefined,
+    nextCheck: undefined,
+  };
+}
+
+function time(value: string | undefined): number | undefined {
+  const parsed = value === undefined ? Number.NaN : Date.parse(value);
+  return Number.isNaN(parsed) ? undefined : parsed;
+}
+
+function earliest(...times: (number | undefined)[]): number | undefined {
+  const known = times.filter((candidate) => candidate !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}
+
+/** The reasons that a stored status gives, without any that this version doesn't know. */
+function known(reasons: { reason: string; message: string }[] | undefined): Finding[] {
+  return (reasons ?? []).flatMap(({ reason, message }) => (isReason(reason) ? [{ reason, message }] : []));
+}

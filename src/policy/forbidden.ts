@@ -1,0 +1,31 @@
+// What no grant may hold, whatever the ceiling says.
+
+import type { PolicyRule } from './rules.ts';
+
+/**
+ * Kinds through which access is made: whoever writes them, or reads what hallpass keeps in them, stands above the
+ * grant that let them. Wildcards over a group or its resources reach them too.
+ */
+const FORBIDDEN: readonly { apiGroup: string; resources: readonly string[]; why: string }[] = [
+  { apiGroup: 'rbac.authorization.k8s.io', resources: ['*'], why: 'RBAC objects decide who may do what' },
+  { apiGroup: 'hallpass.dev', resources: ['*'], why: "hallpass's own kinds decide who is granted what" },
+  { apiGroup: '', resources: ['serviceaccounts'], why: 'a ServiceAccount and its tokens are identities' },
+];
+
+/** Which forbidden kinds a rule reaches, each as a sentence; empty when it reaches none. */
+export function forbiddenReach(rule: PolicyRule): string[] {
+  return FORBIDDEN.filter((kind) => reaches(rule, kind)).map(
+    (kind) => `${kind.resources[0] === '*' ? `group ${kind.apiGroup}` : kind.resources.join(', ')} (${kind.why})`,
+  );
+}
+
+function reaches(rule: PolicyRule, kind: { apiGroup: string; resources: readonly string[] }): boolean {
+  const group = rule.apiGroups?.some((apiGroup) => apiGroup === '*' || apiGroup === kind.apiGroup) ?? false;
+  return group && (rule.resources?.some((resource) => reachesResource(resource, kind.resources)) ?? false);
+}
+
+function reachesResource(resource: string, kinds: readonly string[]): boolean {
+  // "pods/log" is about pods; "*/token" is about every kind's token.
+  const [base = ''] = resource.split('/');
+  return base === '*' || kinds.includes('*') || kinds.includes(base);
+}

@@ -1,0 +1,184 @@
+// The gates a grant passes, in the order of docs/concepts.md. Each says all that it has against the grant.
+
+import type { Reason } from '../api/conditions.ts';
+import { type Access, describeRule } from './access.ts';
+import type { Snapshot } from './decide.ts';
+import { forbiddenReach } from './forbidden.ts';
+import { covers } from './rules.ts';
+import { milliseconds, type Term, timestamp } from './schedule.ts';
+
+/** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
+export type Finding = {
+  reason: Reason;
+  message: string;
+  /** Only an edit of the grant or of its identity's boundary helps; waiting doesn't. */
+  needsEdit?: boolean;
+  /** When time alone changes this. */
+  nextCheck?: number;
+};
+
+export type GateInput = Snapshot & {
+  access: Access[];
+  term: Term | undefined;
+  /** The grant is about to be issued, so that what is asked only at issue is asked. */
+  atIssue: boolean;
+};
+
+type Gate = (input: GateInput) => Finding[];
+
+/** Everything that stands against the grant, in gate order; empty when it passes. */
+export function gates(input: GateInput): Finding[] {
+  // A spec that can't be read can't be held against anything else.
+  if (!input.grant.spec) return specGate(input);
+  return GATES.flatMap((gate) => gate(input));
+}
+
+function specGate({ grant }: GateInput): Finding[] {
+  return [
+    {
+      reason: 'InvalidSpec',
+      message: `the stored spec is not one that this version accepts (${grant.invalid ?? 'unreadable'}); correct it and apply it again`,
+      needsEdit: true,
+    },
+  ];
+}
+
+const identityGate: Gate = ({ identity, grant, now }) => {
+  const agent = `AgentIdentity ${grant.spec?.agent} in namespace ${grant.metadata.namespace}`;
+  if (!identity) {
+    return [{ reason: 'AgentNotFound', message: `${agent} does not exist; create it, or correct spec.agent` }];
+  }
+  if (identity.metadata.deletionTimestamp) return [{ reason: 'AgentDeleted', message: `${agent} is being deleted` }];
+  if (!identity.spec) {
+    return [{ reason: 'AgentNotReady', message: `${agent} is not valid (${identity.invalid ?? 'unreadable'}); correct it` }];
+  }
+  const end = identity.spec.expiresAt === undefined ? undefined : Date.parse(identity.spec.expiresAt);
+  if (end !== undefined && end <= now) {
+    return [{ reason: 'AgentExpired', message: `${agent} expired at ${timestamp(end)}; its owner can set a later spec.expiresAt` }];
+  }
+  if (!identity.status.serviceAccount) {
+    return [{ reason: 'AgentNotReady', message: `${agent} has no ServiceAccount yet; see its status` }];
+  }
+  return [];
+};
+
+const boundaryGate: Gate = ({ identity, grant, access, term, activeBefore }) => {
+  if (!identity?.spec) return [];
+  const boundary = identity.spec.boundary ?? {};
+  const findings: Finding[] = [];
+  const agent = `AgentIdentity ${grant.spec?.agent}`;
+  const allowed = boundary.namespaces?.length ? boundary.namespaces : [grant.metadata.namespace ?? ''];
+  const outside = access.map((entry) => entry.namespace).filter((namespace) => !allowed.includes(namespace));
+  if (outside.length > 0) {
+    findings.push({
+      reason: 'OutsideBoundary',
+      message: `namespace ${outside.join(', ')} is outside the boundary of ${agent} (${allowed.join(', ')}); ask for less, or have its owner add to spec.boundary.namespaces`,
+      needsEdit: true,
+    });
+  }
+  const longest = boundary.maxGrantDuration === undefined ? Infinity : milliseconds(boundary.maxGrantDuration);
+  if (term && term.end - term.start > longest) {
+    // Without a duration the term shrinks by itself, until it fits.
+    const fitsAt = grant.spec?.validity.duration === undefined ? term.end - longest : undefined;
+    findings.push({
+      reason: 'DurationExceedsBoundary',
+      message: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than the ${boundary.maxGrantDuration} that the boundary of ${agent} allows; ask for less time, or have its owner raise spec.boundary.maxGrantDuration`,
+      needsEdit: true,
+      nextCheck: fitsAt,
+    });
+  }
+  if (boundary.maxActiveGrants !== undefined && activeBefore >= boundary.maxActiveGrants) {
+    findings.push({
+      reason: 'TooManyActiveGrants',
+      message: `${agent} has ${activeBefore} active grants and its boundary allows ${boundary.maxActiveGrants}; this one follows when one of them ends`,
+    });
+  }
+  return findings;
+};
+
+const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
+  if (!atIssue) return [];
+  if (!grant.stamps) {
+    return [
+      {
+        reason: 'StampsMissing',
+        message: 'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
+      },
+    ];
+  }
+  const lacks = (author: string, missing: string[]) =>
+    `${author} may not do everything that this hands out (${missing.slice(0, 4).join('; ')}${missing.length > 4 ? `; and ${missing.length - 4} more` : ''}); nobody can hand out what they don't hold`;
+  const findings: Finding[] = [];
+  if (authorsLack && authorsLack.creator.length > 0) {
+    const message = lacks(`its creator, ${grant.stamps.creator.username},`, authorsLack.creator);
+    findings.push({ reason: 'CreatorLacksPermission', message });
+  }
+  if (authorsLack && authorsLack.requester.length > 0) {
+    const message = lacks(`the last author of its spec, ${grant.stamps.requester.username},`, authorsLack.requester);
+    findings.push({ reason: 'RequesterLacksPermission', message });
+  }
+  return findings;
+};
+
+const consentGate: Gate = ({ grant, access, namespaces }) =>
+  access.flatMap(({ namespace }): Finding[] => {
+    const view = namespaces.get(namespace);
+    const own = grant.metadata.namespace ?? '';
+    if (!view) return [{ reason: 'NamespaceNotFound', message: `namespace ${namespace} does not exist; create it, or correct spec.permissions` }];
+    if (view.terminating) return [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being deleted` }];
+    const findings: Finding[] = [];
+    if (!view.ceiling) {
+      findings.push({
+        reason: 'NamespaceNotEnabled',
+        message: `namespace ${namespace} is not enabled for grants; whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`,
+      });
+    }
+    if (namespace !== own && !view.acceptsGrantsFrom.includes(own)) {
+      findings.push({
+        reason: 'ConsentMissing',
+        message: `namespace ${namespace} does not accept grants from ${own}; its admin can add ${own} to its annotation hallpass.dev/accepts-grants-from`,
+      });
+    }
+    return findings;
+  });
+
+const ceilingGate: Gate = ({ access, namespaces }) =>
+  access.flatMap(({ namespace, rules }): Finding[] => {
+    const findings: Finding[] = [];
+    const forbidden = new Set(rules.flatMap(forbiddenReach));
+    if (forbidden.size > 0) {
+      findings.push({
+        reason: 'ForbiddenPermission',
+        message: `no grant may reach ${[...forbidden].join('; ')}; take it out of spec.permissions`,
+        needsEdit: true,
+      });
+    }
+    const ceiling = namespaces.get(namespace)?.ceiling;
+    if (!ceiling) return findings;
+    const { covered, uncovered } = covers(ceiling, rules);
+    if (!covered) {
+      const shown = uncovered.slice(0, 4).map(describeRule).join('; ');
+      findings.push({
+        reason: 'ExceedsCeiling',
+        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${shown}${uncovered.length > 4 ? `; and ${uncovered.length - 4} more` : ''}; ask for less, or have a cluster admin label a ClusterRole with these rules hallpass.dev/aggregate-to-grantable=true`,
+      });
+    }
+    return findings;
+  });
+
+const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
+  (atIssue || !intact) && guardProblems.length > 0
+    ? [
+        {
+          reason: 'GuardsMissing',
+          message: `hallpass grants nothing while its admission guards are not whole (${guardProblems.slice(0, 3).join('; ')}); a cluster admin runs: kubectl apply -k deploy/guards`,
+        },
+      ]
+    : [];
+
+const scheduleGate: Gate = ({ term, now }) =>
+  term && term.start > now
+    ? [{ reason: 'NotYetStarted', message: `it starts at ${timestamp(term.start)}`, nextCheck: term.start }]
+    : [];
+
+const GATES: Gate[] = [identityGate, boundaryGate, authorsGate, consentGate, ceilingGate, guardsGate, scheduleGate];

@@ -1,0 +1,34 @@
+// When a grant starts and ends: whole seconds, an end in time always, never moved later.
+
+import { parseDuration } from '../api/duration.ts';
+
+/** A grant's validity, with times and the duration in milliseconds. */
+export type Validity = { notBefore?: number; notAfter?: number; duration?: number };
+
+/** The start and end, in milliseconds since the epoch, of a grant that is issued at `now`. */
+export type Term = { start: number; end: number };
+
+/**
+ * The term of a grant issued at `now`. It starts at `now`, or at `notBefore` when that is still to come, and ends at the earlier of
+ * start + duration and `notAfter`, rounded down to a whole second.
+ */
+export function term(validity: Validity, now: number): Term {
+  const start = Math.max(wholeSecond(now), validity.notBefore ?? 0);
+  const end = Math.min(start + (validity.duration ?? Infinity), validity.notAfter ?? Infinity);
+  return { start, end: wholeSecond(end) };
+}
+
+/** Rounds a time down to a whole second, as the API stores it. */
+export function wholeSecond(time: number): number {
+  return Math.floor(time / 1000) * 1000;
+}
+
+/** A time as the API writes it: RFC 3339 in UTC without fractions. */
+export function timestamp(time: number): string {
+  return new Date(wholeSecond(time)).toISOString().replace('.000Z', 'Z');
+}
+
+/** A duration of the API in milliseconds. One that can't be read is no time at all, so that it grants nothing. */
+export function milliseconds(duration: string): number {
+  return (parseDuration(duration) ?? 0) * 1000;
+}
