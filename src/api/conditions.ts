@@ -82,6 +82,23 @@ export function isReason(text: string): text is Reason {
   return Object.hasOwn(REASONS, text);
 }
 
+/** Reasons that appear in no condition, only in `status.reason` of a receipt. */
+export const RECEIPT_REASONS = ['Superseded'] as const satisfies readonly Reason[];
+
+/** Reasons of Kubernetes events, with what each tells. */
+export const EVENTS = {
+  Granted: 'The agent has the access from now on.',
+  Repaired: 'What gives the access was edited or deleted by someone else and was put back.',
+  Superseded: 'The spec was changed, which is a new request; what the old one held was withdrawn.',
+  Suspended: 'Access was withdrawn for now; the message says which check is no longer passed.',
+  Lapsed: 'Access ended on time, or its agent went.',
+  Revoked: 'Access was ended before its time.',
+  Denied: 'The request was refused for good.',
+  Refused: 'A check is not passed; the message says which and what helps.',
+  ServiceAccountRecreated:
+    'The ServiceAccount of an agent had been deleted and was made again. Restart its pods: their tokens are void.',
+} as const;
+
 type ConditionRow = { kinds: readonly string[]; meaning: string; present: string; reasons: readonly Reason[] };
 
 const gates = [

@@ -42,7 +42,7 @@ function generatedFiles(): Map<string, string> {
 
 function indexPage(): string {
   const pages = kinds.map((kind) => `- [${kind.kind}](${kind.kind.toLowerCase()}.md) (\`${kind.plural}.${GROUP}\`)`);
-  return ['# Reference', '', ...pages, '- [Phases, conditions and reasons](conditions.md)'].join('\n');
+  return ['# Reference', '', ...pages, '- [Phases, conditions, reasons and events](conditions.md)'].join('\n');
 }
 
 async function stored(path: string): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 // From a kind's definition to its reference page, and from the table of conditions to theirs. Markdown.
 
-import { CONDITIONS, PHASES, REASONS } from './conditions.ts';
+import { CONDITIONS, EVENTS, PHASES, REASONS, RECEIPT_REASONS } from './conditions.ts';
 import { objectSchema, type SchemaNode } from './crd.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
@@ -41,7 +41,7 @@ export function kindPage(kind: KindDefinition): string {
 /** Page of all phases, conditions and reasons. */
 export function conditionsPage(): string {
   return [
-    '# Phases, conditions and reasons',
+    '# Phases, conditions, reasons and events',
     'Whatever stands in the status of an object of hallpass is listed here. `kubectl wait --for=condition=Granted` and `--for=condition=Ready` work as usual.',
     '## Phases of a grant',
     table(['Phase', 'Meaning'], Object.entries(PHASES)),
@@ -52,16 +52,19 @@ export function conditionsPage(): string {
     ),
     '## Reasons',
     table(
-      ['Reason', 'Meaning and remedy', 'Conditions'],
-      Object.entries(REASONS).map(([reason, meaning]) => [reason, meaning, typesOf(reason).join(', ')]),
+      ['Reason', 'Meaning and remedy', 'Where'],
+      Object.entries(REASONS).map(([reason, meaning]) => [reason, meaning, placesOf(reason)]),
     ),
+    '## Events',
+    'On identities and grants: `kubectl events --for aggrant/<name>`.',
+    table(['Reason', 'Meaning'], Object.entries(EVENTS)),
   ].join('\n\n');
 }
 
-function typesOf(reason: string): string[] {
-  return Object.entries(CONDITIONS)
-    .filter(([, row]) => row.reasons.some((name) => name === reason))
-    .map(([type]) => type);
+function placesOf(reason: string): string {
+  const types = Object.entries(CONDITIONS).filter(([, row]) => row.reasons.some((name) => name === reason));
+  const receipts = RECEIPT_REASONS.some((name) => name === reason) ? ['AgentReceipt status.reason'] : [];
+  return [...types.map(([type]) => type), ...receipts].join(', ');
 }
 
 function fieldsBelow(path: string, node: SchemaNode): string[][] {

@@ -1,0 +1,194 @@
+// zod and the CRDs say the same: what one accepts the other accepts, tried on generated specs against the real API server.
+import { resolve } from 'node:path';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { agentGrants, parseGrant } from '../../src/api/grant.ts';
+import { agentIdentities, parseIdentity } from '../../src/api/identity.ts';
+import { API_VERSION } from '../../src/api/names.ts';
+import { ApiError, Client, pathOf } from '../../src/kube/client.ts';
+import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+
+const seldom = <T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 50, arbitrary: usual }, { weight: 1, arbitrary: odd });
+const odd = fc.oneof(
+  fc.string({ maxLength: 40, unit: 'grapheme' }),
+  fc.constantFrom(
+    '',
+    '*',
+    'Pods',
+    'a b',
+    '-a',
+    'a/',
+    'a//b',
+    'a.',
+    '..',
+    'a\u001bb',
+    '🙂',
+    'pods/*',
+    '*/scale',
+    'x'.repeat(64),
+    'x'.repeat(254),
+  ),
+);
+const word = seldom(fc.constantFrom('a', 'demo', 'team-1', 'x'.repeat(52)), odd);
+const duration = seldom(
+  fc.constantFrom('90s', '1h30m', '2160h', '1m'),
+  fc.oneof(
+    odd,
+    fc.stringMatching(/^[0-9]{0,5}[hms]?[0-9]{0,5}[hms]?$/),
+    fc.constantFrom('0s', '2160h1s', '1.5h', '-1h', '1d'),
+  ),
+);
+const two = fc.constantFrom('00', '01', '02', '09', '12', '13', '23', '24', '28', '29', '30', '31', '59', '60', '99');
+const time = seldom(
+  fc.constantFrom(
+    '2026-03-01T09:00:00Z',
+    '2026-03-01T09:00:00.5Z',
+    '2026-03-01T09:00:00+01:00',
+    '2027-01-01T00:00:00Z',
+  ),
+  fc.oneof(
+    odd,
+    fc
+      .tuple(fc.constantFrom('2026', '2028', '1900', '2000', '0000', '9999', '26'), two, two, two, two, two)
+      .chain(([year, month, day, hour, minute, second]) =>
+        fc
+          .constantFrom(
+            'Z',
+            'z',
+            '',
+            '.5Z',
+            '.Z',
+            'x5Z',
+            ',5Z',
+            '.1234567891Z',
+            '+01:00',
+            '-23:59',
+            '+24:00',
+            '+1:00',
+            ' Z',
+          )
+          .map((zone) => `${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`),
+      ),
+    fc.constantFrom('2026-03-01t09:00:00Z', '2026-03-01 09:00:00Z', '2026-03-01'),
+  ),
+);
+const list = <T>(item: fc.Arbitrary<T>, max: number) =>
+  seldom(
+    fc.array(item, { minLength: 1, maxLength: 3 }),
+    fc.oneof(fc.constant([]), fc.array(item, { minLength: max, maxLength: max + 1, size: 'max' })),
+  );
+const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const present = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 80 });
+
+const grant = fc.record({
+  agent: present(word),
+  task: present(
+    fc.record({
+      description: present(seldom(fc.constant('why'), fc.constantFrom('', '🙂'.repeat(1024), 'x'.repeat(1025)))),
+      ref: optional(word),
+    }),
+  ),
+  permissions: present(
+    list(
+      fc.record({
+        namespaces: optional(list(word, 16)),
+        apiGroups: present(list(seldom(fc.constantFrom('', 'apps', 'rbac.authorization.k8s.io', '*'), odd), 16)),
+        resources: present(list(seldom(fc.constantFrom('pods', 'pods/log', '*/scale', 'deployments/*', '*'), odd), 16)),
+        resourceNames: optional(list(seldom(fc.constantFrom('web', 'system:node', 'A.b_c'), odd), 32)),
+        verbs: present(list(seldom(fc.constantFrom('get', 'list', '*', 'impersonate-on:user-info:list'), odd), 16)),
+      }),
+      32,
+    ),
+  ),
+  validity: present(fc.record({ notBefore: optional(time), notAfter: optional(time), duration: present(duration) })),
+  credential: optional(fc.constantFrom('Identity', 'Identity', 'Gateway')),
+});
+const identity = fc.record({
+  purpose: present(seldom(fc.constant('Triage'), fc.constantFrom('', 'x'.repeat(513), '🙂'.repeat(512), 'a\nb'))),
+  owner: present(
+    fc.record({
+      kind: present(fc.constantFrom('User', 'Group', 'Group', 'Robot')),
+      name: present(word),
+      contact: optional(word),
+    }),
+  ),
+  boundary: optional(
+    fc.record({
+      namespaces: optional(list(word, 64)),
+      maxGrantDuration: optional(duration),
+      maxActiveGrants: optional(seldom(fc.constantFrom(1, 10, 1000), fc.constantFrom(0, -1, 1001, 2 ** 31, 2 ** 53))),
+    }),
+  ),
+  expiresAt: optional(time),
+});
+
+describe('the schema on the API server accepts exactly what zod accepts', () => {
+  let cluster: ControlPlane;
+  let client: Client;
+
+  before(async () => {
+    cluster = await startControlPlane();
+    client = new Client({ credentials: await cluster.credentialsFor({ user: 'admin', groups: ['system:masters'] }) });
+    const installed = await cluster.kubectl([
+      'apply',
+      '--server-side',
+      '-k',
+      resolve(import.meta.dirname, '../../crds'),
+    ]);
+    expect(installed.code, installed.stderr).to.equal(0);
+    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  });
+  after(async () => {
+    client?.close();
+    await cluster?.stop();
+  });
+
+  /** Undefined when the API server would store the object, else its refusal. */
+  async function verdict(collection: string, value: object): Promise<string | undefined> {
+    try {
+      await client.createRaw(`${collection}?dryRun=All`, value);
+      return undefined;
+    } catch (error) {
+      if (error instanceof ApiError && [400, 422].includes(error.status)) return error.message;
+      throw error;
+    }
+  }
+
+  function agree(
+    kind: string,
+    arbitrary: fc.Arbitrary<unknown>,
+    ask: (value: object) => Promise<string | undefined>,
+    parse: (value: unknown) => { invalid?: string },
+  ) {
+    return async () => {
+      const counts = { accepted: 0, refused: 0 };
+      await fc.assert(
+        fc.asyncProperty(arbitrary, async (spec) => {
+          const value = JSON.parse(
+            JSON.stringify({ apiVersion: API_VERSION, kind, metadata: { name: 'random', namespace: 'default' }, spec }),
+          );
+          const server = await ask(value);
+          const zod = parse(value).invalid;
+          if (server === undefined) counts.accepted++;
+          else counts.refused++;
+          expect(server === undefined, `server: ${server ?? 'accepted'}; zod: ${zod ?? 'accepted'}`).to.equal(
+            zod === undefined,
+          );
+        }),
+        { numRuns: 400 },
+      );
+      expect(counts.accepted, 'enough that is accepted').to.be.above(20);
+      expect(counts.refused, 'enough that is refused').to.be.above(20);
+    };
+  }
+
+  it(
+    'for grants',
+    agree('AgentGrant', grant, (value) => verdict(pathOf(agentGrants, 'default'), value), parseGrant),
+  );
+  it(
+    'for identities',
+    agree('AgentIdentity', identity, (value) => verdict(pathOf(agentIdentities, 'default'), value), parseIdentity),
+  );
+});
