@@ -242,6 +242,27 @@ describe('LeaderElector', () => {
     }
   });
 
+  it('looks again the moment a lease runs out, not a period later', async () => {
+    const clock = new ManualClock();
+    const record = new StoredLease();
+    record.touch('1', { holderIdentity: 'other', leaseDurationSeconds: 8 });
+    const { leader, state } = elector(clock, record, 'a');
+    await clock.advanceAsync(8001);
+    expect(state.leads).to.equal(true);
+    await leader.release();
+  });
+
+  it('takes at once, and without counting a transition, a lease that it already wrote without hearing so', async () => {
+    const clock = new ManualClock();
+    const record = new StoredLease();
+    record.touch('1', { holderIdentity: 'a', leaseDurationSeconds: 8, leaseTransitions: 3 });
+    const { leader, state } = elector(clock, record, 'a');
+    await clock.advanceAsync(0);
+    expect(state.leads).to.equal(true);
+    expect(record.stored?.spec?.leaseTransitions).to.equal(3);
+    await leader.release();
+  });
+
   it('waits as long as the holder asked for, also when that is longer than its own duration', async () => {
     const clock = new ManualClock();
     const record = new StoredLease();
