@@ -67,8 +67,6 @@ export const REASONS = {
   IdentityReady: 'The ServiceAccount of the agent exists. It can do nothing but prove who it is.',
   IdentityExpired: 'The expiresAt of the identity has passed: its grants are ended, and its ServiceAccount is gone.',
   EndingGrants: 'The identity has expired or is being deleted; its grants end first, then its ServiceAccount goes.',
-  ServiceAccountPending:
-    'The ServiceAccount of the agent does not exist yet, or could not be created; it is tried again.',
   RightsFound:
     'The agent has rights by bindings that hallpass did not make, beside its grants; the message names them.',
   NoRightsFound: 'No binding but those of hallpass gives rights to the agent.',
@@ -133,6 +131,16 @@ const gates = [
   'Restoring',
 ] as const satisfies readonly Reason[];
 
+/** Why an identity is not ready. A grant's own checks stand in `Granted` alone. */
+const identityTroubles = [
+  'EndingGrants',
+  'InvalidSpec',
+  'NamespaceNotEnabled',
+  'ForeignObject',
+  'GuardsMissing',
+  'CheckFailed',
+] as const satisfies readonly Reason[];
+
 /** Condition types, as kstatus reads them: `Ready` is good when True; `Reconciling` and `Stalled` are present only when True. */
 export const CONDITIONS = {
   Granted: {
@@ -147,17 +155,7 @@ export const CONDITIONS = {
     meaning:
       'True when the cluster matches what hallpass decided, which may well be that there is no access. False while a request is pending or a change is under way.',
     present: 'Always.',
-    reasons: [
-      'Settled',
-      'Waiting',
-      'EditNeeded',
-      'Applying',
-      'IdentityReady',
-      'IdentityExpired',
-      'EndingGrants',
-      'ServiceAccountPending',
-      ...gates,
-    ],
+    reasons: ['Settled', 'Waiting', 'EditNeeded', 'Applying', 'IdentityReady', 'IdentityExpired', ...identityTroubles],
   },
   DeadMan: {
     kinds: ['AgentGrant'],
@@ -176,13 +174,13 @@ export const CONDITIONS = {
     kinds: ['AgentIdentity', 'AgentGrant'],
     meaning: 'True while hallpass works on the object or waits for something that may yet come about.',
     present: 'Only while Ready is False and no edit of the object is needed.',
-    reasons: ['Waiting', 'Applying', 'EndingGrants', 'ServiceAccountPending', ...gates],
+    reasons: ['Waiting', 'Applying', ...identityTroubles],
   },
   Stalled: {
     kinds: ['AgentIdentity', 'AgentGrant'],
     meaning: 'True when only an edit of the object helps.',
     present: 'Only while Ready is False and hallpass can do nothing more by itself.',
-    reasons: ['EditNeeded', ...gates],
+    reasons: ['EditNeeded', 'InvalidSpec'],
   },
 } as const satisfies Record<string, ConditionRow>;
 
