@@ -30,6 +30,7 @@ dead-code: $(installed)
 	knip --no-progress
 drift: $(installed)
 	node src/api/generate.ts --check
+	node src/access/guards/generate.ts --check
 unit: $(installed)
 	$(MOCHA) 'test/unit/**/*.test.ts'
 
@@ -58,6 +59,7 @@ run: $(installed) ## Run hallpass in the foreground, against KUBECONFIG or the p
 .PHONY: generate bench image
 generate: $(installed) ## Write what is generated: CRDs, guards, reference
 	node src/api/generate.ts
+	node src/access/guards/generate.ts
 bench: $(installed) ## Measure, and write bench/results
 	node bench/run.ts
 image: $(installed) ## Assemble hallpass's image as an OCI archive in dist, without a container engine

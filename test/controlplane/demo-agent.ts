@@ -25,7 +25,8 @@ function ask(): Promise<Answer> {
       response.on('error', (error) => resolve({ status: 0, message: error.message }));
       response.on('end', () => {
         const content = JSON.parse(body);
-        const message = response.statusCode === 200 ? `${content.items?.length ?? 0} objects` : content.message;
+        const message =
+          response.statusCode === 200 ? `a ${content.kind} of ${content.items?.length ?? 0}` : content.message;
         resolve({ status: response.statusCode ?? 0, message });
       });
     });

@@ -51,13 +51,14 @@ spec:
 
 async function refused(agent: Observer, timeoutMs: number) {
   const change = await agent.until(403, timeoutMs);
-  say(`the agent lists pods: 403, ${change.message}`);
+  say('The agent lists pods: 403 Forbidden.');
   return change;
 }
 
 async function passes(agent: Observer, since: number) {
   const change = await agent.until(200, 15_000);
-  say(`the agent lists pods: 200, ${change.message}; ${seconds(change.at.getTime() - since)} after kubectl apply`);
+  say(`The agent lists pods: 200 OK, ${change.message}.`);
+  result(`passing ${seconds(change.at.getTime() - since)} after kubectl apply was started`);
 }
 
 async function expiryOf(stage: Stage, name: string): Promise<Date> {
@@ -84,7 +85,8 @@ async function tell(stage: Stage): Promise<void> {
   await show(stage, ['get', 'agentid', '-n', namespace]);
   const agent = await stage.startAgent(agentName, `/api/v1/namespaces/${namespace}/pods`);
   say('Its pod runs now, with a token of 10 minutes, and keeps asking for the pods around it.');
-  await refused(agent, 30_000);
+  const { message } = await refused(agent, 30_000);
+  say(message);
 
   chapter('A grant: access for one task, for 20 seconds.');
   const end = await ask(stage, agent, 'look-around', 'Find out why checkout answers with 503', '20s');

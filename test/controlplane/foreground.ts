@@ -40,11 +40,7 @@ export async function runInForeground(kubeconfig: string): Promise<number> {
     });
     const own = join(directory, 'kubeconfig');
     await writeKubeconfig(own, config.clusters[0].cluster, { tokenFile });
-    const flags = [
-      `--kubeconfig=${own}`,
-      '--namespace=hallpass-system',
-      `--health-address=127.0.0.1:${await freePort()}`,
-    ];
+    const flags = [`--kubeconfig=${own}`, `--health-address=127.0.0.1:${await freePort()}`];
     const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
     const child = spawn(process.execPath, [main, ...flags], { stdio: 'inherit' });
     // A terminal sends its interrupt to the child as well.

@@ -54,13 +54,7 @@ async function startProcess(
     controlPlane.supervisor.start({
       name: o.name,
       command: process.execPath,
-      arguments: [
-        main,
-        `--kubeconfig=${o.kubeconfig}`,
-        '--namespace=hallpass-system',
-        `--health-address=127.0.0.1:${port}`,
-        ...o.flags,
-      ],
+      arguments: [main, `--kubeconfig=${o.kubeconfig}`, `--health-address=127.0.0.1:${port}`, ...o.flags],
       environment,
       logFile: o.logFile,
     });
