@@ -57,7 +57,12 @@ async function run(o: Options): Promise<void> {
   });
   log.info('hallpass starts', { server: client.server, health: health.address, identity });
 
-  const events = new EventRecorder({ client, reportingController: 'hallpass.dev/operator', reportingInstance: identity, log });
+  const events = new EventRecorder({
+    client,
+    reportingController: 'hallpass.dev/operator',
+    reportingInstance: identity,
+    log,
+  });
   let controllers: { stop(): Promise<void> } | undefined;
   try {
     for (const cache of Object.values(caches)) cache.start(stopping.signal);

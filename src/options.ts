@@ -19,10 +19,15 @@ export type Options = {
 export function parseOptions(args: string[]): Options {
   const program = new Command('hallpass')
     .description('Just-in-time access for AI agents on Kubernetes: the operator.')
-    .option('--kubeconfig <path>', "kubeconfig to use; left out: KUBECONFIG, the pod's ServiceAccount, or ~/.kube/config")
+    .option(
+      '--kubeconfig <path>',
+      "kubeconfig to use; left out: KUBECONFIG, the pod's ServiceAccount, or ~/.kube/config",
+    )
     .option('--context <name>', "the kubeconfig's context; left out: its current one")
     .option('--health-address <host:port>', 'where /livez, /readyz and /metrics are served', address, '127.0.0.1:8080')
-    .addOption(new Option('--log-format <format>', 'left out: text on a terminal, json elsewhere').choices(['json', 'text']))
+    .addOption(
+      new Option('--log-format <format>', 'left out: text on a terminal, json elsewhere').choices(['json', 'text']),
+    )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .option(
       '--receipt-retention <duration>',

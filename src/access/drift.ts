@@ -1,7 +1,7 @@
 // Whether what gives a grant's access is still as hallpass made it.
 
 import { LABELS, serviceAccountName } from '../api/names.ts';
-import type { RoleBinding, Job } from '../kube/kinds.ts';
+import type { Job, RoleBinding } from '../kube/kinds.ts';
 
 /** Whether an object was made for this very grant; one that only has the name is somebody else's. */
 export function isOfGrant(object: { metadata: { labels?: Record<string, string> | undefined } }, uid: string): boolean {
@@ -14,7 +14,11 @@ export function isOwnedBy(binding: RoleBinding, job: Pick<Job, 'metadata'>): boo
 }
 
 /** Whether a binding gives its own Role to this agent and to nobody else, and goes when the Job does. */
-export function isBound(binding: RoleBinding, job: Pick<Job, 'metadata'>, agent: { namespace: string; name: string }): boolean {
+export function isBound(
+  binding: RoleBinding,
+  job: Pick<Job, 'metadata'>,
+  agent: { namespace: string; name: string },
+): boolean {
   return hasOwnRole(binding) && namesOnly(binding, agent) && isOwnedBy(binding, job);
 }
 

@@ -112,7 +112,10 @@ export function deadlineSeconds(end: number, start: number): number {
 
 /** The deadline that a Job should have instead of its own; undefined while its own will do. */
 export function correctedDeadline(
-  job: { spec: { activeDeadlineSeconds?: number | undefined }; status?: { startTime?: string | undefined } | undefined },
+  job: {
+    spec: { activeDeadlineSeconds?: number | undefined };
+    status?: { startTime?: string | undefined } | undefined;
+  },
   end: number,
 ): number | undefined {
   const start = job.status?.startTime === undefined ? undefined : Date.parse(job.status.startTime);

@@ -29,7 +29,12 @@ export function renderReceipt(o: {
       task: o.spec.task,
       access: o.access.map(({ namespace, rules }) => ({
         namespace,
-        rules: rules.map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, resourceNames })),
+        rules: rules.map(({ verbs, apiGroups, resources, resourceNames }) => ({
+          verbs,
+          apiGroups,
+          resources,
+          resourceNames,
+        })),
       })),
       startTime: o.startTime,
       expiresAt: o.expiresAt,

@@ -8,7 +8,14 @@ import type { AuthorsLack } from '../policy/decide.ts';
 import type { PolicyRule } from '../policy/rules.ts';
 
 /** What a SubjectAccessReview asks about. An empty namespace means every namespace. */
-type Attributes = { namespace: string; verb: string; group: string; resource: string; subresource: string; name: string };
+type Attributes = {
+  namespace: string;
+  verb: string;
+  group: string;
+  resource: string;
+  subresource: string;
+  name: string;
+};
 
 /** More single rights than this are not asked about for one grant: each would be a request. */
 export const MOST_QUESTIONS = 512;
@@ -39,7 +46,9 @@ export class AuthorCheck {
   async #lacks(author: Stamp, access: Access[]): Promise<string[]> {
     const count = access.reduce((sum, { rules }) => sum + rules.reduce((all, rule) => all + questionCount(rule), 0), 0);
     if (count > MOST_QUESTIONS) {
-      return [`it names ${count} combinations of verb, group, resource, name and namespace, and at most ${MOST_QUESTIONS} are checked: split the grant`];
+      return [
+        `it names ${count} combinations of verb, group, resource, name and namespace, and at most ${MOST_QUESTIONS} are checked: split the grant`,
+      ];
     }
     const missing: string[] = [];
     for (const { namespace, rules } of access) {

@@ -114,7 +114,8 @@ export function targetNamespaces({ metadata, spec }: ParsedGrant): string[] {
 
 /** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */
 export function enabledRole({ roleRef, subjects }: RoleBinding): string | undefined {
-  if (roleRef.kind !== 'ClusterRole' || (roleRef.name !== GRANTABLE_ROLE && roleRef.name !== ISSUER_ROLE)) return undefined;
+  if (roleRef.kind !== 'ClusterRole' || (roleRef.name !== GRANTABLE_ROLE && roleRef.name !== ISSUER_ROLE))
+    return undefined;
   const names = subjects?.some(
     ({ kind, name, namespace }) =>
       kind === 'ServiceAccount' && name === OPERATOR_SERVICE_ACCOUNT && namespace === SYSTEM_NAMESPACE,
@@ -134,7 +135,10 @@ export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity |
 
 /** `namespace/name` of the grant that an object was made for, by its labels. */
 export function grantKeyOf({ metadata }: KubeObject): string {
-  return keyOf({ namespace: metadata.labels?.[LABELS.grantNamespace], name: metadata.labels?.[LABELS.grantName] ?? '' });
+  return keyOf({
+    namespace: metadata.labels?.[LABELS.grantNamespace],
+    name: metadata.labels?.[LABELS.grantName] ?? '',
+  });
 }
 
 function isGrants({ metadata }: KubeObject): boolean {

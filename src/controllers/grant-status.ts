@@ -1,6 +1,6 @@
 // What a grant's status says: a verdict and how far the cluster matches it, in the words of the API. No I/O.
 
-import { type Phase, type Reason, isTerminal } from '../api/conditions.ts';
+import { isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { GrantStatus, ParsedGrant } from '../api/grant.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { printable } from '../api/text.ts';
@@ -36,14 +36,12 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     observedGeneration: grant.metadata.generation,
     phase,
     message,
-    reasons: standing.reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message }) => ({
-      reason,
-      message: printable(message, STATUS_LIMITS.message),
-    })),
+    // What stands against it; a grant that is active has nothing against it.
+    reasons: phase === 'Active' ? undefined : listed(standing.reasons),
     requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
     startTime: standing.term ? timestamp(standing.term.start) : undefined,
     expiresAt: standing.term ? timestamp(standing.term.end) : undefined,
-    endedAt: over ? ((sameRequest && before.endedAt) || (standing.settled ? timestamp(now) : undefined)) : undefined,
+    endedAt: over ? (sameRequest && before.endedAt) || (standing.settled ? timestamp(now) : undefined) : undefined,
     passingSince: standing.passingSince === undefined ? undefined : timestamp(standing.passingSince),
     specHash,
     receipt: standing.receipt,
@@ -75,15 +73,25 @@ function grantConditions(grant: ParsedGrant, standing: Standing, message: string
 /** Ready, and what kstatus wants beside it when it is False. */
 function readiness({ phase, reasons, settled }: Standing): { status: 'True' | 'False'; reason: Reason; also?: string } {
   if (phase !== 'Pending') {
-    return settled ? { status: 'True', reason: 'Settled' } : { status: 'False', reason: 'Applying', also: 'Reconciling' };
+    return settled
+      ? { status: 'True', reason: 'Settled' }
+      : { status: 'False', reason: 'Applying', also: 'Reconciling' };
   }
   if (reasons.some(({ needsEdit }) => needsEdit)) return { status: 'False', reason: 'EditNeeded', also: 'Stalled' };
-  if (reasons.some(({ reason }) => reason === 'Issuing')) return { status: 'False', reason: 'Applying', also: 'Reconciling' };
+  if (reasons.some(({ reason }) => reason === 'Issuing'))
+    return { status: 'False', reason: 'Applying', also: 'Reconciling' };
   return { status: 'False', reason: 'Waiting', also: 'Reconciling' };
 }
 
 function readyMessage(phase: Phase): string {
   return phase === 'Active' ? 'all that gives the access exists' : 'no access exists, as decided';
+}
+
+function listed(reasons: Finding[]) {
+  return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message }) => ({
+    reason,
+    message: printable(message, STATUS_LIMITS.message),
+  }));
 }
 
 /** All reasons in one text for people, harmless to print. */
@@ -104,7 +112,11 @@ export function deadManOf(jobs: (Job | undefined)[]): NonNullable<Standing['dead
   }
   const waiting = jobs.some((job) => job?.status?.startTime === undefined);
   return waiting
-    ? { status: 'False', reason: 'DeadManNotStarted', message: 'the Job controller has not started every dead-man Job yet' }
+    ? {
+        status: 'False',
+        reason: 'DeadManNotStarted',
+        message: 'the Job controller has not started every dead-man Job yet',
+      }
     : { status: 'True', reason: 'DeadManRunning', message: 'access ends on time even if hallpass is down' };
 }
 

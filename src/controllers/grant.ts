@@ -11,8 +11,8 @@ import { isAlreadyExists, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
-import { NORMAL, URGENT } from '../kube/queue.ts';
 import { refOf } from '../kube/object.ts';
+import { NORMAL, URGENT } from '../kube/queue.ts';
 import { decide, isLive, type Snapshot, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
@@ -163,7 +163,12 @@ export class GrantReconciler {
     if (verdict.narrows) await this.#closeReceipts({ ...snapshot, receipt }, 'Superseded', narrowed);
     if (repaired) {
       this.#metrics.repaired();
-      this.#note(grant, 'Warning', 'Repaired', 'what gives the access was edited or deleted by somebody else and was put back');
+      this.#note(
+        grant,
+        'Warning',
+        'Repaired',
+        'what gives the access was edited or deleted by somebody else and was put back',
+      );
     } else if (grant.status.phase !== 'Active') {
       this.#note(grant, 'Normal', 'Granted', verdict.reasons.map(({ message }) => message).join('; '));
     }
@@ -178,7 +183,10 @@ export class GrantReconciler {
     const key = { namespace, name, uid };
     if (grant.status.reasons?.some(({ reason }) => reason === 'DeadManRefused')) {
       // The receipt fixes the end: not before the Jobs, refused before, are known to be taken.
-      await this.#issuer.tryJobs(key, verdict.access.map((entry) => entry.namespace));
+      await this.#issuer.tryJobs(
+        key,
+        verdict.access.map((entry) => entry.namespace),
+      );
     }
     const wanted = renderReceipt({
       grant: key,
@@ -220,7 +228,12 @@ export class GrantReconciler {
     await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
     await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
     await this.#closeReceipts(snapshot, 'Superseded', changed);
-    this.#note(grant, 'Normal', 'Superseded', 'the spec was changed, which is a new request; what the old one held was withdrawn');
+    this.#note(
+      grant,
+      'Normal',
+      'Superseded',
+      'the spec was changed, which is a new request; what the old one held was withdrawn',
+    );
   }
 
   async #sayActive(snapshot: Snapshot, verdict: Verdict, placements: Placement[]): Promise<void> {
@@ -244,7 +257,10 @@ export class GrantReconciler {
       if (!suspended) await withdrawRest(this.#cluster, uid, namespaces);
     }
     const standing = this.#standing(snapshot, verdict);
-    await this.#write(grant, suspended ? { ...standing, deadMan: this.#cachedDeadMan(uid) } : { ...standing, created: [] });
+    await this.#write(
+      grant,
+      suspended ? { ...standing, deadMan: this.#cachedDeadMan(uid) } : { ...standing, created: [] },
+    );
     this.#announce(grant, verdict);
     return undefined;
   }
@@ -291,17 +307,27 @@ export class GrantReconciler {
   }
 
   /** Issuing failed for a reason that people must mend. Nothing was given yet, so a receipt made for it is taken back. */
-  async #refused(snapshot: Snapshot, verdict: Verdict, reason: 'DeadManRefused' | 'ForeignObject', error: Error): Promise<Result> {
+  async #refused(
+    snapshot: Snapshot,
+    verdict: Verdict,
+    reason: 'DeadManRefused' | 'ForeignObject',
+    error: Error,
+  ): Promise<Result> {
     const { grant } = snapshot;
     const { caches, client } = this.#cluster;
     const finding: Finding = { reason, message: error.message };
     const given = grant.status.phase === 'Active' || grant.status.phase === 'Suspended';
     if (!given) {
-      const namespaces = namespacesOf(caches, grant).filter((namespace) => reason === 'DeadManRefused' || this.#isOurs(grant, namespace));
+      const namespaces = namespacesOf(caches, grant).filter(
+        (namespace) => reason === 'DeadManRefused' || this.#isOurs(grant, namespace),
+      );
       await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
       await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
       const { namespace = '', name } = grant.metadata;
-      const receipt = caches.receipts.get({ namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, grant.hash) });
+      const receipt = caches.receipts.get({
+        namespace: SYSTEM_NAMESPACE,
+        name: receiptName({ namespace, name }, grant.hash),
+      });
       if (receipt && isLive({ grant, receipt })) {
         const { uid } = receipt.metadata;
         await client.delete(agentReceipts, receipt.metadata, { uid });
@@ -328,7 +354,11 @@ export class GrantReconciler {
   }
 
   /** Records in every open receipt of the grant how it ended. One of an earlier spec was superseded, unless the grant was deleted. */
-  async #closeReceipts({ grant, hash, now }: Snapshot, outcome: 'Expired' | 'Revoked' | 'Superseded', finding: Finding): Promise<void> {
+  async #closeReceipts(
+    { grant, hash, now }: Snapshot,
+    outcome: 'Expired' | 'Revoked' | 'Superseded',
+    finding: Finding,
+  ): Promise<void> {
     const { caches, client } = this.#cluster;
     for (const { metadata, spec } of openReceipts(caches, grant.metadata.uid)) {
       const own = spec?.specHash === hash;
@@ -338,7 +368,9 @@ export class GrantReconciler {
       const status = { outcome: how, endedAt: timestamp(now), reason, message };
       const patch = { metadata: { uid: metadata.uid }, status };
       try {
-        caches.receipts.observe(await client.patch(agentReceipts, metadata, patch, { type: 'merge', subresource: 'status' }));
+        caches.receipts.observe(
+          await client.patch(agentReceipts, metadata, patch, { type: 'merge', subresource: 'status' }),
+        );
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }
@@ -399,15 +431,27 @@ export class GrantReconciler {
     if (sameRequest && grant.status.phase === phase && grant.status.reasons?.[0]?.reason === first) return;
     const text = reasons.map(({ message }) => message).join('; ');
     const { log } = this.#cluster;
-    log.info(`grant is ${phase}`, { grant: `${grant.metadata.namespace}/${grant.metadata.name}`, uid: grant.metadata.uid, reason: first, message: text });
-    if (phase === 'Scheduled') return;
+    log.info(`grant is ${phase}`, {
+      grant: `${grant.metadata.namespace}/${grant.metadata.name}`,
+      uid: grant.metadata.uid,
+      reason: first,
+      message: text,
+    });
+    // Nothing to tell anybody: the one comes by itself, the other is over in a moment.
+    if (phase === 'Scheduled' || first === 'AgentNotReady') return;
     const type = phase === 'Expired' ? 'Normal' : 'Warning';
     this.#note(grant, type, phase === 'Expired' ? 'Lapsed' : phase === 'Pending' ? 'Refused' : phase, text);
   }
 
   #note(grant: ParsedGrant, type: 'Normal' | 'Warning', reason: string, message: string): void {
     const { namespace, name, uid } = grant.metadata;
-    this.#events.record({ apiVersion: API_VERSION, kind: 'AgentGrant', namespace, name, uid }, type, reason, 'Decide', message);
+    this.#events.record(
+      { apiVersion: API_VERSION, kind: 'AgentGrant', namespace, name, uid },
+      type,
+      reason,
+      'Decide',
+      message,
+    );
   }
 }
 

@@ -52,7 +52,9 @@ export class GuardWatch {
     if (problems.join('\n') === this.#problems.join('\n')) return;
     this.#problems = problems;
     if (problems.length > 0) {
-      this.#log.error('the admission guards are not whole: nothing is granted until kubectl apply -k deploy/guards', { problems });
+      this.#log.error('the admission guards are not whole: nothing is granted until kubectl apply -k deploy/guards', {
+        problems,
+      });
     } else {
       this.#log.info('the admission guards are whole');
     }

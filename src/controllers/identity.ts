@@ -95,7 +95,9 @@ export class IdentityReconciler {
     if (found && isServiceAccountOf(found, key)) return ready(found);
     // Of an identity of the same name before this one: its tokens must not count for this one.
     if (found) await this.#deleteAccount(found);
-    if (!caches.roleBindings.byIndex(INDEX.enables, namespace).some((binding) => enabledRole(binding) === ISSUER_ROLE)) {
+    if (
+      !caches.roleBindings.byIndex(INDEX.enables, namespace).some((binding) => enabledRole(binding) === ISSUER_ROLE)
+    ) {
       const message = `hallpass may not create ServiceAccount ${accountName} in namespace ${namespace}; whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`;
       return { readiness: { ready: false, reason: 'NamespaceNotEnabled', message } };
     }
@@ -130,7 +132,10 @@ export class IdentityReconciler {
       if (!isNotFound(error)) throw error;
     }
     await this.#deleteAccount(account);
-    this.#cluster.log.info('removed a ServiceAccount without an identity', { namespace: ref.namespace, name: account.metadata.name });
+    this.#cluster.log.info('removed a ServiceAccount without an identity', {
+      namespace: ref.namespace,
+      name: account.metadata.name,
+    });
     return undefined;
   }
 
@@ -184,15 +189,28 @@ export class IdentityReconciler {
 
   #note({ metadata }: ParsedIdentity, type: 'Normal' | 'Warning', reason: string, message: string): void {
     const { namespace, name, uid } = metadata;
-    this.#events.record({ apiVersion: API_VERSION, kind: 'AgentIdentity', namespace, name, uid }, type, reason, 'Reconcile', message);
+    this.#events.record(
+      { apiVersion: API_VERSION, kind: 'AgentIdentity', namespace, name, uid },
+      type,
+      reason,
+      'Reconcile',
+      message,
+    );
   }
 }
 
-function conditionsOf({ metadata, status }: ParsedIdentity, readiness: Readiness, standing: StandingAccess[], now: Date) {
+function conditionsOf(
+  { metadata, status }: ParsedIdentity,
+  readiness: Readiness,
+  standing: StandingAccess[],
+  now: Date,
+) {
   const { ready, reason, message, stalled } = readiness;
   const observedGeneration = metadata.generation;
   const also = ready ? undefined : stalled ? 'Stalled' : 'Reconciling';
-  let conditions = (status.conditions ?? []).filter(({ type }) => !['Reconciling', 'Stalled'].includes(type) || type === also);
+  let conditions = (status.conditions ?? []).filter(
+    ({ type }) => !['Reconciling', 'Stalled'].includes(type) || type === also,
+  );
   const set = (type: string, is: boolean, why: Reason, text: string) => {
     const limited = printable(text, STATUS_LIMITS.message);
     conditions = setCondition(

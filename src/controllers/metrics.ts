@@ -23,7 +23,11 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
     buckets: lagBuckets,
     registers,
   });
-  const repairs = new Counter({ name: 'hallpass_repairs_total', help: 'Grants whose objects were put back.', registers });
+  const repairs = new Counter({
+    name: 'hallpass_repairs_total',
+    help: 'Grants whose objects were put back.',
+    registers,
+  });
   const orphans = new Counter({
     name: 'hallpass_orphans_removed_total',
     help: 'Objects removed because what they were made for was gone.',

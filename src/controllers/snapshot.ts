@@ -1,13 +1,22 @@
 // Gathers what the decision about a grant rests on, from the caches.
 
+import { isBound } from '../access/drift.ts';
+import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import { sameRules } from '../access/grant-objects.ts';
-import { isBound } from '../access/drift.ts';
-import { type NamespaceView, isLive, type Snapshot } from '../policy/decide.ts';
-import { agentKey, type Caches, type Cluster, enabledRole, identityOf, INDEX, openReceipts, targetNamespaces } from './cluster.ts';
+import { isLive, type NamespaceView, type Snapshot } from '../policy/decide.ts';
+import {
+  agentKey,
+  type Caches,
+  type Cluster,
+  enabledRole,
+  INDEX,
+  identityOf,
+  openReceipts,
+  targetNamespaces,
+} from './cluster.ts';
 
 /** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
 export function gather(
@@ -16,7 +25,10 @@ export function gather(
   o: { guardProblems: string[]; issuing: ReadonlyMap<string, string> },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
-  const receipt = caches.receipts.get({ namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, grant.hash) });
+  const receipt = caches.receipts.get({
+    namespace: SYSTEM_NAMESPACE,
+    name: receiptName({ namespace, name }, grant.hash),
+  });
   return {
     now: clock.now().getTime(),
     grant,

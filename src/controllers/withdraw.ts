@@ -1,7 +1,7 @@
 // Takes away what a grant was given: bindings first, in every namespace, then what they rested on.
 
-import { grantObjectName } from '../api/names.ts';
 import type { ParsedGrant } from '../api/grant.ts';
+import { grantObjectName } from '../api/names.ts';
 import type { Cache } from '../kube/cache.ts';
 import { type Client, isNotFound } from '../kube/client.ts';
 import { jobs, roleBindings, roles } from '../kube/kinds.ts';
@@ -28,7 +28,9 @@ export function namespacesOf(caches: Caches, grant: Pick<ParsedGrant, 'metadata'
 
 /** Whether the caches hold anything that was made for the grant. */
 export function holdsAnything(caches: Caches, uid: string): boolean {
-  return [caches.roleBindings, caches.roles, caches.jobs].some((cache) => cache.byIndex(INDEX.grantUid, uid).length > 0);
+  return [caches.roleBindings, caches.roles, caches.jobs].some(
+    (cache) => cache.byIndex(INDEX.grantUid, uid).length > 0,
+  );
 }
 
 /** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */

@@ -98,8 +98,16 @@ export class Client {
   readonly server: string;
   readonly metrics: KubeMetrics | undefined;
   readonly #transport: Transport;
+  readonly #mayWrite: () => void;
 
-  constructor(options: { credentials: Credentials; userAgent?: string; metrics?: KubeMetrics; clock?: ServerClock }) {
+  /** `mayWrite` is asked before each attempt at a write, and throws when this process may no longer make one. */
+  constructor(options: {
+    credentials: Credentials;
+    userAgent?: string;
+    metrics?: KubeMetrics;
+    clock?: ServerClock;
+    mayWrite?: () => void;
+  }) {
     this.#transport = new Transport({
       credentials: options.credentials,
       userAgent: options.userAgent ?? 'hallpass',
@@ -107,6 +115,7 @@ export class Client {
     });
     this.server = this.#transport.server;
     this.metrics = options.metrics;
+    this.#mayWrite = options.mayWrite ?? (() => {});
   }
 
   /** Reads one object from the API server's storage, not from a cache. Throws ApiError 404 when there is none. */
@@ -326,6 +335,7 @@ export class Client {
     const outgoing = { method, path, timeoutMs, signal, ...content };
     let refreshed = false;
     for (let retries = 0; ; ) {
+      if (method !== 'GET') this.#mayWrite();
       const startedMs = performance.now();
       const answer = await this.#measured(
         method,

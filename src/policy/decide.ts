@@ -95,7 +95,10 @@ function ended(snapshot: Snapshot): Verdict | undefined {
     const { outcome, endedAt, reason, message } = receipt.status;
     const own = receipt.spec?.grant.uid === grant.metadata.uid;
     if (own && sameRequest && (outcome === 'Expired' || outcome === 'Revoked')) {
-      return terminal(outcome, { reason: reason && isReason(reason) ? reason : 'EndPassed', message: message ?? 'it has ended' });
+      return terminal(outcome, {
+        reason: reason && isReason(reason) ? reason : 'EndPassed',
+        message: message ?? 'it has ended',
+      });
     }
     const term = receipt.spec ? ` from ${receipt.spec.startTime} to ${endedAt ?? receipt.spec.expiresAt}` : '';
     return terminal('Denied', {
@@ -121,7 +124,10 @@ function ending(snapshot: Snapshot): Verdict | undefined {
   const fixed = isLive(snapshot) ? fixedTerm(receipt) : undefined;
   if (fixed) {
     if (now >= fixed.end) {
-      return { ...terminal('Expired', { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}` }), term: fixed };
+      return {
+        ...terminal('Expired', { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}` }),
+        term: fixed,
+      };
     }
     const gone = identityGone(snapshot, identity);
     return gone && { ...terminal('Expired', gone), term: fixed };
@@ -159,10 +165,19 @@ function weigh(snapshot: Snapshot): Verdict {
     const phase = wasActive ? 'Suspended' : scheduled ? 'Scheduled' : 'Pending';
     const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
     const checks = findings.map((finding) => finding.nextCheck);
-    return { ...common, phase, reasons: findings, access: [], nextCheck: earliest(planned?.end, identityEnd, tooLate, ...checks) };
+    return {
+      ...common,
+      phase,
+      reasons: findings,
+      access: [],
+      nextCheck: earliest(planned?.end, identityEnd, tooLate, ...checks),
+    };
   }
   if (atIssue && snapshot.authorsLack === undefined) {
-    const asking: Finding = { reason: 'Issuing', message: 'asking whether creator and requester hold what they hand out' };
+    const asking: Finding = {
+      reason: 'Issuing',
+      message: 'asking whether creator and requester hold what they hand out',
+    };
     return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: planned?.end };
   }
   if ((live || narrows) && was === 'Suspended') {
@@ -173,7 +188,14 @@ function weigh(snapshot: Snapshot): Verdict {
         reason: 'Restoring',
         message: `all gates pass again; access returns at ${timestamp(restoresAt)} if they still do`,
       };
-      return { ...common, passingSince, phase: 'Suspended', reasons: [restoring], access: [], nextCheck: earliest(planned?.end, identityEnd, restoresAt) };
+      return {
+        ...common,
+        passingSince,
+        phase: 'Suspended',
+        reasons: [restoring],
+        access: [],
+        nextCheck: earliest(planned?.end, identityEnd, restoresAt),
+      };
     }
   }
   const until = planned ? ` until ${timestamp(planned.end)}` : '';

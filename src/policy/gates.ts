@@ -50,11 +50,18 @@ const identityGate: Gate = ({ identity, grant, now }) => {
   }
   if (identity.metadata.deletionTimestamp) return [{ reason: 'AgentDeleted', message: `${agent} is being deleted` }];
   if (!identity.spec) {
-    return [{ reason: 'AgentNotReady', message: `${agent} is not valid (${identity.invalid ?? 'unreadable'}); correct it` }];
+    return [
+      { reason: 'AgentNotReady', message: `${agent} is not valid (${identity.invalid ?? 'unreadable'}); correct it` },
+    ];
   }
   const end = identity.spec.expiresAt === undefined ? undefined : Date.parse(identity.spec.expiresAt);
   if (end !== undefined && end <= now) {
-    return [{ reason: 'AgentExpired', message: `${agent} expired at ${timestamp(end)}; its owner can set a later spec.expiresAt` }];
+    return [
+      {
+        reason: 'AgentExpired',
+        message: `${agent} expired at ${timestamp(end)}; its owner can set a later spec.expiresAt`,
+      },
+    ];
   }
   if (!identity.status.serviceAccount) {
     return [{ reason: 'AgentNotReady', message: `${agent} has no ServiceAccount yet; see its status` }];
@@ -102,7 +109,8 @@ const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
     return [
       {
         reason: 'StampsMissing',
-        message: 'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
+        message:
+          'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
       },
     ];
   }
@@ -124,8 +132,15 @@ const consentGate: Gate = ({ grant, access, namespaces }) =>
   access.flatMap(({ namespace }): Finding[] => {
     const view = namespaces.get(namespace);
     const own = grant.metadata.namespace ?? '';
-    if (!view) return [{ reason: 'NamespaceNotFound', message: `namespace ${namespace} does not exist; create it, or correct spec.permissions` }];
-    if (view.terminating) return [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being deleted` }];
+    if (!view)
+      return [
+        {
+          reason: 'NamespaceNotFound',
+          message: `namespace ${namespace} does not exist; create it, or correct spec.permissions`,
+        },
+      ];
+    if (view.terminating)
+      return [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being deleted` }];
     const findings: Finding[] = [];
     if (!view.ceiling) {
       findings.push({

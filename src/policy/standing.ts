@@ -28,6 +28,7 @@ const EVERYBODYS: ReadonlySet<string> = new Set([
   'system:discovery',
   'system:public-info-viewer',
   'system:service-account-issuer-discovery',
+  'system:cluster-trust-bundle-discovery',
 ]);
 
 /** A subject as a key of an index of bindings, such as `Group system:authenticated`. */
@@ -50,7 +51,10 @@ export function subjectKeysOf(identity: { namespace: string; name: string }): st
 export const GROUPS_OF_ALL = ['system:serviceaccounts', 'system:authenticated'];
 
 /** Which of these bindings give the agent something beside its grants and what everybody has; sorted. */
-export function standingAccess(identity: { namespace: string; name: string }, bindings: Iterable<Binding>): StandingAccess[] {
+export function standingAccess(
+  identity: { namespace: string; name: string },
+  bindings: Iterable<Binding>,
+): StandingAccess[] {
   const keys = new Set(subjectKeysOf(identity));
   const found: StandingAccess[] = [];
   for (const { metadata, roleRef, subjects } of bindings) {
@@ -59,7 +63,13 @@ export function standingAccess(identity: { namespace: string; name: string }, bi
     if (subject === undefined) continue;
     const { namespace, name } = metadata;
     const binding = namespace ? 'RoleBinding' : 'ClusterRoleBinding';
-    found.push({ binding, ...(namespace ? { namespace } : {}), name, role: `${roleRef.kind}/${roleRef.name}`, subject });
+    found.push({
+      binding,
+      ...(namespace ? { namespace } : {}),
+      name,
+      role: `${roleRef.kind}/${roleRef.name}`,
+      subject,
+    });
   }
   return found.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
 }

@@ -1,0 +1,174 @@
+// Which change in the cluster concerns which key of which queue. A change re-decides exactly what it touches, and what
+// hallpass wrote itself is no news to the one who wrote it.
+
+import { isTerminal } from '../api/conditions.ts';
+import type { ParsedGrant } from '../api/grant.ts';
+import type { ParsedIdentity } from '../api/identity.ts';
+import { GRANTABLE_ROLE, LABELS, serviceAccountName } from '../api/names.ts';
+import type { ParsedReceipt } from '../api/receipt.ts';
+import type { CacheEvent } from '../kube/cache.ts';
+import type { Deadlines } from '../kube/deadlines.ts';
+import type { RoleBinding } from '../kube/kinds.ts';
+import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
+import { INITIAL, NORMAL, type Queue } from '../kube/queue.ts';
+import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
+import { agentKey, type Cluster, enabledRole, INDEX } from './cluster.ts';
+import type { GuardWatch } from './guards.ts';
+import { removableAt } from './receipt.ts';
+
+/** How long changes are gathered before an identity's counts, or grants that wait for their authors' rights, are looked at again. */
+const SETTLE = 1_000;
+
+/** Subscribes to every cache; from here on the queues fill, first with all that exists. */
+export function watchChanges(o: {
+  cluster: Cluster;
+  guards: GuardWatch;
+  queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'authors', Queue>;
+  lapses: Deadlines;
+  retirements: Deadlines;
+  receiptRetention: number;
+}): void {
+  const { cluster, guards, queues, lapses, retirements } = o;
+  const { caches, clock } = cluster;
+  const now = () => clock.now();
+
+  const enqueueGrants = (found: ParsedGrant[], priority = NORMAL) => {
+    for (const { metadata } of found) queues.grants.add(keyOf(metadata), { priority });
+  };
+  const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(({ status }) => !isTerminal(status.phase)));
+  const priorityOf = ({ initial }: { initial: boolean }) => (initial ? INITIAL : NORMAL);
+  /** Changes of rights are many and their reader is rare: gathered, then looked at once. */
+  const rightsChanged = () => queues.authors.add('waiting', { afterMs: SETTLE });
+
+  /** Others of the same agent may have waited for this one's end; and so may an identity that is going. */
+  const slotFreed = ({ spec }: ParsedReceipt) => {
+    if (!spec) return;
+    const key = `${spec.grant.namespace}/${spec.agent.name}`;
+    const identity = caches.identities.get(refOf(key));
+    if (!identity) return;
+    if (identity.metadata.deletionTimestamp || isExpired(identity, now())) queues.identities.add(key);
+    if (identity.spec?.boundary?.maxActiveGrants === undefined) return;
+    enqueueGrants(caches.grants.byIndex(INDEX.agent, key).filter(({ status }) => status.phase === 'Pending'));
+  };
+
+  /** Something that was made for a grant changed: its own reconciler judges, or the janitor when there is no such grant. */
+  const touchGrant = (uid: string, event: { initial: boolean }) => {
+    const known = caches.grants.byIndex(INDEX.grantUid, uid);
+    if (known.length > 0) enqueueGrants(known, priorityOf(event));
+    else queues.orphans.add(uid, { priority: priorityOf(event) });
+  };
+  const touched = <T extends KubeObject>(event: CacheEvent<T>): boolean => {
+    const uid = event.object.metadata.labels?.[LABELS.grant] ?? event.previous?.metadata.labels?.[LABELS.grant];
+    if (uid === undefined) return false;
+    if (!event.own) touchGrant(uid, event);
+    return true;
+  };
+
+  const enqueueIdentities = (which: (identity: ParsedIdentity) => boolean) => {
+    for (const { metadata } of caches.identities.list().filter(which)) queues.identities.add(keyOf(metadata));
+  };
+  /** Rights that an agent, or the author of a waiting grant, has by others' bindings may have changed. */
+  const bindingChanged = ({ object, previous, initial }: CacheEvent<RoleBinding>) => {
+    if (initial) return;
+    rightsChanged();
+    const subjects = [...(object.subjects ?? []), ...(previous?.subjects ?? [])];
+    const named = new Set(subjects.map(subjectKey).filter(mayBeAgents));
+    if (named.size === 0) return;
+    enqueueIdentities(({ metadata }) =>
+      subjectKeysOf({ namespace: metadata.namespace ?? '', name: metadata.name }).some((key) => named.has(key)),
+    );
+  };
+
+  caches.grants.subscribe((event) => {
+    const { object, previous, type, own } = event;
+    const key = keyOf(object.metadata);
+    if (type === 'deleted') {
+      queues.orphans.add(object.metadata.uid);
+      lapses.set(key, undefined);
+    } else if (dueAt(object) !== undefined) {
+      // Before its first decision: what lapsed while nobody looked must not wait for those that didn't.
+      lapses.set(key, dueAt(object));
+    }
+    if (!own) queues.grants.add(key, { priority: priorityOf(event) });
+    if (previous?.status.phase !== object.status.phase || type === 'deleted') {
+      queues.identities.add(agentKey(object), { priority: priorityOf(event), afterMs: SETTLE });
+    }
+  });
+
+  caches.identities.subscribe((event) => {
+    const key = keyOf(event.object.metadata);
+    if (!event.own) queues.identities.add(key, { priority: priorityOf(event) });
+    if (!concernsGrants(event)) return;
+    enqueueGrants(caches.grants.byIndex(INDEX.agent, key), priorityOf(event));
+    // A grant whose spec can't be read any more is found by its receipt.
+    for (const { spec, status } of caches.receipts.byIndex(INDEX.agent, key)) {
+      if (spec && status.outcome === undefined) touchGrant(spec.grant.uid, event);
+    }
+  });
+
+  caches.serviceAccounts.subscribe((event) => {
+    if (event.own) return;
+    const { namespace, name } = event.object.metadata;
+    const identity = name.slice(serviceAccountName('').length);
+    queues.identities.add(keyOf({ namespace, name: identity }), { priority: priorityOf(event) });
+  });
+
+  caches.receipts.subscribe((event) => {
+    const { object, own, type } = event;
+    const retireAt = type === 'deleted' ? undefined : removableAt(object, o.receiptRetention);
+    retirements.set(keyOf(object.metadata), retireAt === undefined ? undefined : new Date(retireAt));
+    if (!object.spec) return;
+    if (!own) touchGrant(object.spec.grant.uid, event);
+    if (object.status.outcome !== undefined || type === 'deleted') slotFreed(object);
+  });
+
+  caches.jobs.subscribe((event) => void touched(event));
+  caches.roles.subscribe((event) => {
+    if (!touched(event) && !event.initial) rightsChanged();
+  });
+  caches.roleBindings.subscribe((event) => {
+    if (touched(event)) return;
+    const { object, previous, initial } = event;
+    if (enabledRole(object) || (previous && enabledRole(previous))) {
+      const namespace = object.metadata.namespace ?? '';
+      enqueueGrants(caches.grants.byIndex(INDEX.target, namespace), priorityOf(event));
+      if (!initial) enqueueIdentities(({ metadata }) => metadata.namespace === namespace);
+    }
+    bindingChanged(event);
+  });
+  caches.clusterRoleBindings.subscribe((event) => bindingChanged(event));
+  caches.clusterRoles.subscribe(({ object, initial }) => {
+    if (initial) return;
+    if (object.metadata.name === GRANTABLE_ROLE) enqueueOpen();
+    rightsChanged();
+  });
+  caches.namespaces.subscribe((event) => {
+    if (event.initial) return;
+    enqueueGrants(caches.grants.byIndex(INDEX.target, event.object.metadata.name));
+  });
+  guards.onChange(enqueueOpen);
+}
+
+/** When a grant that isn't over ends. */
+export function dueAt({ status }: ParsedGrant): Date | undefined {
+  return status.expiresAt === undefined || isTerminal(status.phase) ? undefined : new Date(status.expiresAt);
+}
+
+/** Most bindings name people; they are told apart without looking at every identity. */
+function mayBeAgents(subject: string): boolean {
+  return /^(ServiceAccount |User system:serviceaccount:|Group system:(serviceaccounts|authenticated))/.test(subject);
+}
+
+function isExpired({ spec }: ParsedIdentity, now: Date): boolean {
+  return spec?.expiresAt !== undefined && new Date(spec.expiresAt) <= now;
+}
+
+/** Whether a change of an identity can change a decision about its grants; its counts can't. */
+function concernsGrants({ type, object, previous }: CacheEvent<ParsedIdentity>): boolean {
+  return (
+    type !== 'updated' ||
+    previous?.metadata.generation !== object.metadata.generation ||
+    previous?.metadata.deletionTimestamp !== object.metadata.deletionTimestamp ||
+    previous?.status.serviceAccount?.uid !== object.status.serviceAccount?.uid
+  );
+}
