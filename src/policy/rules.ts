@@ -199,9 +199,8 @@ function wildcardAxis(field: 'verbs' | 'apiGroups' | 'resources', values: string
   if (field === 'resources') {
     for (const [position, value] of values.entries()) {
       const slash = value.indexOf('/');
-      const ofEvery = `*${value.slice(slash)}`;
-      if (slash >= 0 && ofEvery !== value) {
-        addTo(index, ofEvery, position);
+      if (slash >= 0) {
+        addTo(index, `*${value.slice(slash)}`, position);
       }
     }
   }
