@@ -35,7 +35,11 @@ describe('hallpass on a real node', function () {
 
   before(async () => {
     await kubectl(['apply', '--server-side', '-k', 'test/node/overlay']);
-    await kubectl(['create', 'namespace', namespace]);
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    });
     await kubectl(['apply', '--namespace', namespace, '-k', 'deploy/namespace']);
     await kubectl(['--namespace', 'hallpass-system', 'rollout', 'status', 'deployment/hallpass', '--timeout=90s']);
     await apply(agentProgram(namespace));

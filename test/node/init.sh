@@ -107,18 +107,18 @@ evictionHard: {memory.available: 100Mi, nodefs.available: "1%", imagefs.availabl
 Y
 step "namespaces, keys"
 
-# Daemons. One that ends before the tests do ends the run, with the end of its log.
+# Daemons. One that ends before the node is ready ends the run, with the end of every log.
 declare -A daemons=()
 start() { local name=$1; shift; "$@" > "$home/log/$name.log" 2>&1 & daemons[$name]=$!; }
 failed() {
   echo "test-node: $1" >&2
-  for log in $home/log/*.log; do echo "--- $log" >&2; tail -n "${2:-8}" "$log" >&2; done
+  for log in $home/log/*.log; do echo "--- $(basename "$log")" >&2; tail -n 15 "$log" >&2; done
   exit 1
 }
 until_true() { # what, seconds, command
   local what=$1 tries=$(($2 * 10)) name; shift 2
   until "$@" >/dev/null 2>&1; do
-    for name in "${!daemons[@]}"; do kill -0 "${daemons[$name]}" 2>/dev/null || failed "$name ended while waiting for $what" 30; done
+    for name in "${!daemons[@]}"; do kill -0 "${daemons[$name]}" 2>/dev/null || failed "$name ended while waiting for $what"; done
     [ $((tries -= 1)) -gt 0 ] || failed "no $what"
     sleep 0.1
   done
@@ -150,5 +150,12 @@ start kubelet kubelet --config $home/kubelet.yaml --kubeconfig $pki/kubelet.kube
 until_true "node Ready" 60 kubectl wait --for=condition=Ready node/node --timeout=1s
 
 code=0
-${HALLPASS_NODE_RUN:-node_modules/.bin/node node_modules/mocha/bin/mocha.js 'test/node/**/*.test.ts'} || code=$?
-[ $code = 0 ] || failed "the tests failed" 15
+node_modules/.bin/node node_modules/mocha/bin/mocha.js 'test/node/**/*.test.ts' || code=$?
+[ $code = 0 ] || {
+  echo "--- what the cluster says"
+  kubectl get pods --all-namespaces --output wide
+  kubectl get agentidentities,agentgrants --all-namespaces --output yaml
+  kubectl get events --all-namespaces --sort-by .metadata.creationTimestamp | tail -n 30
+  kubectl logs --namespace hallpass-system --selector app.kubernetes.io/name=hallpass --prefix --tail 60
+} >&2 || true
+exit $code

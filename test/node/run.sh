@@ -27,6 +27,9 @@ unshare $isolated sh -c "$probe" 2>/dev/null || skip "namespaces or overlay moun
 # 1. Debian packages, with whatever they need that this machine lacks.
 packages="containerd runc containernetworking-plugins iptables busybox-static iproute2 openssl"
 tools="$cache/tools-$( (echo "$packages"; cat /var/lib/dpkg/status 2>/dev/null || true) | sha256sum | cut -c1-12)"
+mkdir -p "$cache"
+exec 9> "$cache/.lock"
+flock 9
 if [ ! -d "$tools" ]; then
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || skip "containerd and runc come as Debian packages, and there is no apt-get here"
   rm -rf "$cache"/tools-*; mkdir -p "$tools.new/debs/partial" "$tools.new/lists/partial"
@@ -42,6 +45,7 @@ if [ ! -d "$tools" ]; then
   rm -rf "$tools.new"/{root,debs,lists,cache}; mv "$tools.new" "$tools"
   step "Debian packages"
 fi
+exec 9>&-
 
 # 2. Kubernetes, hallpass's image, and an image for the pods' sandboxes.
 bin=$(test/controlplane/build.sh etcd kube-apiserver kube-controller-manager kubectl kubelet kube-scheduler kube-proxy | tail -n 1)
