@@ -20,7 +20,8 @@ export const objectMetaSchema = z.object({
   name: z.string(),
   namespace: z.string().optional(),
   uid: z.string(),
-  resourceVersion: z.string(),
+  // Empty in the answer to a dry run of a creation.
+  resourceVersion: z.string().default(''),
   generation: z.number().optional(),
   creationTimestamp: z.string().optional(),
   deletionTimestamp: z.string().optional(),

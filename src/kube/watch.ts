@@ -107,12 +107,13 @@ function readStream(
     signal.addEventListener('abort', abort, { once: true });
     listen();
     stream.on('data', (chunk: Buffer) => {
-      listen();
       try {
         options.onChunk(chunk);
       } catch (error) {
         fail(error);
+        return;
       }
+      listen();
     });
     stream.on('end', () => settle(resolve));
     stream.on('error', (error) => fail(connectionError(request, server, error)));
