@@ -1,7 +1,7 @@
 // Reconciles one AgentIdentity: its ServiceAccount exists for as long as it does, and its status says what it can do.
 
 import { isServiceAccountOf, renderServiceAccount } from '../access/service-account.ts';
-import { isTerminal, type Reason } from '../api/conditions.ts';
+import type { EVENTS, Reason } from '../api/conditions.ts';
 import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
@@ -184,10 +184,10 @@ export class IdentityReconciler {
 
   #activeGrants({ metadata }: ParsedIdentity): number {
     const grants = this.#cluster.caches.grants.byIndex(INDEX.agent, keyOf(metadata));
-    return grants.filter(({ status }) => status.phase === 'Active' && !isTerminal(status.phase)).length;
+    return grants.filter(({ status }) => status.phase === 'Active').length;
   }
 
-  #note({ metadata }: ParsedIdentity, type: 'Normal' | 'Warning', reason: string, message: string): void {
+  #note({ metadata }: ParsedIdentity, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
     const { namespace, name, uid } = metadata;
     this.#events.record(
       { apiVersion: API_VERSION, kind: 'AgentIdentity', namespace, name, uid },

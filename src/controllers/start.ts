@@ -10,6 +10,8 @@ import { Queue, URGENT } from '../kube/queue.ts';
 import { AuthorCheck } from './authors.ts';
 import type { Cluster } from './cluster.ts';
 import { GrantReconciler } from './grant.ts';
+import { GrantActivation } from './grant-active.ts';
+import { GrantRecord } from './grant-record.ts';
 import type { GuardWatch } from './guards.ts';
 import { IdentityReconciler } from './identity.ts';
 import { Issuer } from './issue.ts';
@@ -50,12 +52,13 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
   const identityEnds = new Deadlines({ now, onDue: (key) => queues.identities.add(key, { priority: URGENT }) });
   const retirements = new Deadlines({ now, onDue: (key) => queues.receipts.add(key) });
 
+  const record = new GrantRecord(cluster, events);
   const grants = new GrantReconciler({
     cluster,
-    issuer: new Issuer(cluster, o.image),
+    record,
+    activation: new GrantActivation({ cluster, issuer: new Issuer(cluster, o.image), record, metrics }),
     authors: new AuthorCheck(cluster.client),
     deadlines: lapses,
-    events,
     metrics,
     guardProblems: () => guards.problems,
   });

@@ -4,7 +4,7 @@ import type { Reason } from '../api/conditions.ts';
 import { type Access, describeRule } from './access.ts';
 import type { Snapshot } from './decide.ts';
 import { forbiddenReach } from './forbidden.ts';
-import { covers } from './rules.ts';
+import { uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
@@ -115,7 +115,7 @@ const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
     ];
   }
   const lacks = (author: string, missing: string[]) =>
-    `${author} may not do everything that this hands out (${missing.slice(0, 4).join('; ')}${missing.length > 4 ? `; and ${missing.length - 4} more` : ''}); nobody can hand out what they don't hold`;
+    `${author} may not do everything that this hands out (${listed(missing, 4)}); nobody can hand out what they don't hold`;
   const findings: Finding[] = [];
   if (authorsLack && authorsLack.creator.length > 0) {
     const message = lacks(`its creator, ${grant.stamps.creator.username},`, authorsLack.creator);
@@ -170,12 +170,11 @@ const ceilingGate: Gate = ({ access, namespaces }) =>
     }
     const ceiling = namespaces.get(namespace)?.ceiling;
     if (!ceiling) return findings;
-    const { covered, uncovered } = covers(ceiling, rules);
-    if (!covered) {
-      const shown = uncovered.slice(0, 4).map(describeRule).join('; ');
+    const beyond = first(5, uncoveredRules(ceiling, rules)).map(describeRule);
+    if (beyond.length > 0) {
       findings.push({
         reason: 'ExceedsCeiling',
-        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${shown}${uncovered.length > 4 ? `; and ${uncovered.length - 4} more` : ''}; ask for less, or have a cluster admin label a ClusterRole with these rules hallpass.dev/aggregate-to-grantable=true`,
+        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${listed(beyond, 4)}; ask for less, or have a cluster admin label a ClusterRole with these rules hallpass.dev/aggregate-to-grantable=true`,
       });
     }
     return findings;
@@ -197,3 +196,15 @@ const scheduleGate: Gate = ({ term, now }) =>
     : [];
 
 const GATES: Gate[] = [identityGate, boundaryGate, authorsGate, consentGate, ceilingGate, guardsGate, scheduleGate];
+
+/** The first of what may be millions, without making the others. */
+function first<T>(most: number, items: Iterable<T>): T[] {
+  const taken: T[] = [];
+  for (const item of items) if (taken.push(item) >= most) break;
+  return taken;
+}
+
+/** Some of a list, and whether there is more. */
+function listed(items: string[], most: number): string {
+  return items.slice(0, most).join('; ') + (items.length > most ? '; and more' : '');
+}

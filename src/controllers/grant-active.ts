@@ -1,0 +1,234 @@
+// Makes a grant Active, or puts back what was changed under it: the receipt first, then what gives the access, then the
+// agent in it, each step recorded.
+
+import { correctedDeadline } from '../access/grant-objects.ts';
+import { renderReceipt } from '../access/receipts.ts';
+import { agentGrants, type ParsedGrant } from '../api/grant.ts';
+import { API_VERSION, FINALIZER, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { receiptName } from '../api/request.ts';
+import { isAlreadyExists, isNotFound } from '../kube/client.ts';
+import type { Result } from '../kube/controller.ts';
+import { isLive, type Snapshot, type Verdict } from '../policy/decide.ts';
+import type { Finding } from '../policy/gates.ts';
+import { timestamp } from '../policy/schedule.ts';
+import { type Cluster, INDEX } from './cluster.ts';
+import { type GrantRecord, termOf } from './grant-record.ts';
+import { deadManOf } from './grant-status.ts';
+import { createdObjects, DeadManRefusedError, ForeignObjectError, type Issuer, type Placement } from './issue.ts';
+import type { GrantMetrics } from './metrics.ts';
+import { namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+
+/** How soon a grant whose dead-man Job was refused is tried again, in milliseconds: nothing tells when a quota was raised. */
+const REFUSED_RETRY = 15_000;
+
+const ISSUING: Finding = { reason: 'Issuing', message: 'every gate is passed; the access is being created' };
+
+type Spec = NonNullable<ParsedReceipt['spec']>;
+
+export class GrantActivation {
+  readonly #cluster: Cluster;
+  readonly #issuer: Issuer;
+  readonly #record: GrantRecord;
+  readonly #metrics: GrantMetrics;
+
+  constructor(o: { cluster: Cluster; issuer: Issuer; record: GrantRecord; metrics: GrantMetrics }) {
+    this.#cluster = o.cluster;
+    this.#issuer = o.issuer;
+    this.#record = o.record;
+    this.#metrics = o.metrics;
+  }
+
+  /** Active: whatever is missing is made, in the order of issue.ts, and the status follows. */
+  async give(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+    const { grant } = snapshot;
+    if (snapshot.intact && snapshot.receipt?.spec && grant.status.phase === 'Active' && !verdict.narrows) {
+      const placements = this.#cachedPlacements(snapshot);
+      // A Job that the controller manager started late fires late, and is corrected once its start is known.
+      const late = placements.some(({ job }) => verdict.term && correctedDeadline(job, verdict.term.end) !== undefined);
+      await this.#sayActive(snapshot, verdict, late ? await this.#issuer.prepare(snapshot.receipt.spec) : placements);
+      return undefined;
+    }
+    try {
+      return await this.#issue(snapshot, verdict);
+    } catch (error) {
+      if (error instanceof DeadManRefusedError) return this.#refused(snapshot, verdict, 'DeadManRefused', error);
+      if (error instanceof ForeignObjectError) return this.#refused(snapshot, verdict, 'ForeignObject', error);
+      throw error;
+    }
+  }
+
+  async #issue(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+    const { grant } = snapshot;
+    // Uncached: what the decision rests on must still be the newest before the first write.
+    const fresh = await this.#read(grant);
+    if (!fresh) return undefined;
+    if (fresh.metadata.uid !== grant.metadata.uid || fresh.metadata.deletionTimestamp || fresh.hash !== grant.hash) {
+      return { requeueAfterMs: 0 };
+    }
+    const receipt = isLive(snapshot) ? snapshot.receipt : await this.#claim(snapshot, verdict);
+    if (!receipt?.spec) return { requeueAfterMs: 0 };
+    const spec = receipt.spec;
+    const repaired = grant.status.phase === 'Active' && isLive(snapshot);
+    if (verdict.narrows) await this.#narrow(snapshot, spec);
+    const placements = await this.#issuer.prepare(spec);
+    const term = termOf(spec);
+    const announced = await this.#record.write(fresh, {
+      ...this.#record.standing(snapshot, verdict),
+      phase: repaired || verdict.narrows ? 'Active' : 'Pending',
+      reasons: repaired || verdict.narrows ? verdict.reasons : [ISSUING],
+      settled: false,
+      term,
+      receipt: receipt.metadata.name,
+      created: createdObjects(placements),
+      deadMan: deadManOf(placements.map(({ job }) => job)),
+    });
+    const bound = await this.#issuer.bind(spec, placements);
+    await this.#sayActive({ ...snapshot, grant: announced, receipt }, { ...verdict, term }, bound);
+    if (verdict.narrows) await this.#record.closeReceipts({ ...snapshot, receipt }, 'Superseded');
+    if (repaired) {
+      this.#metrics.repaired();
+      this.#record.note(
+        grant,
+        'Warning',
+        'Repaired',
+        'what gives the access was edited or deleted by somebody else and was put back',
+      );
+    } else if (grant.status.phase !== 'Active') {
+      this.#record.note(grant, 'Normal', 'Granted', verdict.reasons.map(({ message }) => message).join('; '));
+    }
+    return undefined;
+  }
+
+  /** The grant as it is stored now, held by our finalizer; undefined when it is gone. */
+  async #read({ metadata }: ParsedGrant): Promise<ParsedGrant | undefined> {
+    const { client, caches } = this.#cluster;
+    try {
+      let grant = await client.get(agentGrants, metadata);
+      const { uid, resourceVersion, finalizers = [] } = grant.metadata;
+      if (!finalizers.includes(FINALIZER) && !grant.metadata.deletionTimestamp) {
+        // Created while the guard that sets it was away. Without it a deletion would leave the access behind.
+        const patch = { metadata: { uid, resourceVersion, finalizers: [...finalizers, FINALIZER] } };
+        grant = await client.patch(agentGrants, metadata, patch, { type: 'merge' });
+      }
+      caches.grants.observe(grant);
+      return grant;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Creates the receipt, which the API server lets happen once. Undefined when it is there already: decide again. */
+  async #claim({ grant, hash, identity }: Snapshot, verdict: Verdict): Promise<ParsedReceipt | undefined> {
+    const { namespace = '', name, uid } = grant.metadata;
+    const { client, caches } = this.#cluster;
+    if (!grant.spec || !grant.stamps || !identity || !verdict.term) throw new Error('an Active verdict without a spec');
+    const key = { namespace, name, uid };
+    if (grant.status.reasons?.some(({ reason }) => reason === 'DeadManRefused')) {
+      // The receipt fixes the end: not before the Jobs, refused before, are known to be taken.
+      await this.#issuer.tryJobs(
+        key,
+        verdict.access.map((entry) => entry.namespace),
+      );
+    }
+    const wanted = renderReceipt({
+      grant: key,
+      spec: grant.spec,
+      specHash: hash,
+      stamps: grant.stamps,
+      agentUid: identity.metadata.uid,
+      access: verdict.access,
+      startTime: timestamp(verdict.term.start),
+      expiresAt: timestamp(verdict.term.end),
+    });
+    try {
+      const receipt = await client.create(agentReceipts, { apiVersion: API_VERSION, kind: 'AgentReceipt', ...wanted });
+      caches.receipts.observe(receipt);
+      return receipt;
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const receipt = await client.get(agentReceipts, wanted.metadata);
+      caches.receipts.observe(receipt);
+      return undefined;
+    }
+  }
+
+  /** Takes away at once what the narrowed spec no longer gives: whole namespaces here, rules when the Roles are put right. */
+  async #narrow(snapshot: Snapshot, spec: Spec): Promise<void> {
+    const kept = new Set(spec.access.map(({ namespace }) => namespace));
+    const dropped = snapshot.superseded
+      .flatMap(({ spec: before }) => before?.access.map(({ namespace }) => namespace) ?? [])
+      .filter((namespace) => !kept.has(namespace));
+    const { uid } = snapshot.grant.metadata;
+    await withdrawBindings(this.#cluster, uid, dropped);
+    await withdrawRest(this.#cluster, uid, dropped);
+  }
+
+  async #sayActive(snapshot: Snapshot, verdict: Verdict, placements: Placement[]): Promise<void> {
+    await this.#record.write(snapshot.grant, {
+      ...this.#record.standing(snapshot, verdict),
+      created: createdObjects(placements),
+      deadMan: deadManOf(placements.map(({ job }) => job)),
+    });
+  }
+
+  /** Issuing failed for a reason that people must mend. Nothing was given yet, so a receipt made for it is taken back. */
+  async #refused(
+    snapshot: Snapshot,
+    verdict: Verdict,
+    reason: 'DeadManRefused' | 'ForeignObject',
+    error: Error,
+  ): Promise<Result> {
+    const { grant } = snapshot;
+    const { caches, client } = this.#cluster;
+    const finding: Finding = { reason, message: error.message };
+    const given = grant.status.phase === 'Active' || grant.status.phase === 'Suspended';
+    if (!given) {
+      const namespaces = namespacesOf(caches, grant).filter(
+        (namespace) => reason === 'DeadManRefused' || this.#isOurs(grant, namespace),
+      );
+      await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
+      await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
+      const { namespace = '', name } = grant.metadata;
+      const receipt = caches.receipts.get({
+        namespace: SYSTEM_NAMESPACE,
+        name: receiptName({ namespace, name }, grant.hash),
+      });
+      if (receipt && isLive({ grant, receipt })) {
+        const { uid } = receipt.metadata;
+        await client.delete(agentReceipts, receipt.metadata, { uid });
+        caches.receipts.forget(receipt.metadata);
+      }
+    }
+    const standing = this.#record.standing({ ...snapshot, receipt: given ? snapshot.receipt : undefined }, verdict);
+    await this.#record.write(grant, {
+      ...standing,
+      phase: given ? 'Suspended' : 'Pending',
+      reasons: [finding],
+      created: given ? standing.created : [],
+      deadMan: { status: 'False', reason, message: error.message },
+    });
+    this.#record.announce(grant, { ...verdict, phase: given ? 'Suspended' : 'Pending', reasons: [finding] });
+    return { requeueAfterMs: REFUSED_RETRY };
+  }
+
+  #isOurs(grant: ParsedGrant, namespace: string): boolean {
+    const { caches } = this.#cluster;
+    return [caches.jobs, caches.roles, caches.roleBindings].some((cache) =>
+      cache.byIndex(INDEX.grantUid, grant.metadata.uid).some(({ metadata }) => metadata.namespace === namespace),
+    );
+  }
+
+  #cachedPlacements({ receipt, grant }: Snapshot): Placement[] {
+    const { caches } = this.#cluster;
+    return (receipt?.spec?.access ?? []).flatMap(({ namespace }) => {
+      const find = <T extends { metadata: { namespace?: string } }>(objects: T[]) =>
+        objects.find(({ metadata }) => metadata.namespace === namespace);
+      const job = find(caches.jobs.byIndex(INDEX.grantUid, grant.metadata.uid));
+      const role = find(caches.roles.byIndex(INDEX.grantUid, grant.metadata.uid));
+      const binding = find(caches.roleBindings.byIndex(INDEX.grantUid, grant.metadata.uid));
+      return job && role && binding ? [{ namespace, job, role, binding }] : [];
+    });
+  }
+}

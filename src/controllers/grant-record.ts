@@ -1,0 +1,144 @@
+// What is put on record about a grant: its status, the end of its receipts, events and log lines.
+
+import { type EVENTS, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
+import { agentGrants, type ParsedGrant } from '../api/grant.ts';
+import { API_VERSION, FINALIZER } from '../api/names.ts';
+import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { isNotFound } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { isLive, type Snapshot, type Verdict } from '../policy/decide.ts';
+import type { Finding } from '../policy/gates.ts';
+import { type Term, timestamp } from '../policy/schedule.ts';
+import { type Cluster, INDEX, openReceipts } from './cluster.ts';
+import { deadManOf, grantStatus, type Standing } from './grant-status.ts';
+
+/** Why a receipt is closed whose grant has another spec now. */
+export const CHANGED: Finding = { reason: 'Superseded', message: 'the spec was changed, which is a new request' };
+
+export class GrantRecord {
+  readonly #cluster: Cluster;
+  readonly #events: EventRecorder;
+
+  constructor(cluster: Cluster, events: EventRecorder) {
+    this.#cluster = cluster;
+    this.#events = events;
+  }
+
+  standing({ grant, hash, receipt, superseded }: Snapshot, verdict: Verdict): Standing {
+    const live = isLive({ grant, receipt });
+    const over = isTerminal(verdict.phase);
+    const sameRequest = grant.status.specHash === hash;
+    const before = sameRequest ? statusTerm(grant) : undefined;
+    const holding = live ? receipt : verdict.narrows ? superseded[0] : undefined;
+    return {
+      phase: verdict.phase,
+      reasons: verdict.reasons,
+      settled: true,
+      specHash: hash,
+      term: holding ? (live ? termOf(holding.spec) : verdict.term) : over ? before : undefined,
+      receipt: holding ? holding.metadata.name : over && sameRequest ? grant.status.receipt : undefined,
+      created: over ? [] : (grant.status.created ?? []),
+      deadMan: undefined,
+      passingSince: verdict.passingSince,
+    };
+  }
+
+  /** Writes the status under the resourceVersion of the grant as it was read; nothing when nothing is new. */
+  async write(grant: ParsedGrant, standing: Standing): Promise<ParsedGrant> {
+    const { client, caches, clock } = this.#cluster;
+    const status = grantStatus(grant, standing, clock.now().getTime());
+    if (status === grant.status) return grant;
+    const { name, namespace, uid, resourceVersion } = grant.metadata;
+    const body = { ...grant, spec: undefined, metadata: { name, namespace, uid, resourceVersion }, status };
+    const written = await client.replace(agentGrants, body, { subresource: 'status' });
+    caches.grants.observe(written);
+    return written;
+  }
+
+  /** Records in every open receipt of the grant how it ended. One of an earlier spec was superseded, unless the grant was deleted. */
+  async closeReceipts(
+    { grant, hash, now }: Snapshot,
+    outcome: 'Expired' | 'Revoked' | 'Superseded',
+    finding = CHANGED,
+  ): Promise<void> {
+    const { caches, client } = this.#cluster;
+    for (const { metadata, spec } of openReceipts(caches, grant.metadata.uid)) {
+      const own = spec?.specHash === hash;
+      if (outcome === 'Superseded' && own) continue;
+      const how = own || grant.metadata.deletionTimestamp ? outcome : 'Superseded';
+      const { reason, message } = own || grant.metadata.deletionTimestamp ? finding : CHANGED;
+      const status = { outcome: how, endedAt: timestamp(now), reason, message };
+      const patch = { metadata: { uid: metadata.uid }, status };
+      try {
+        caches.receipts.observe(
+          await client.patch(agentReceipts, metadata, patch, { type: 'merge', subresource: 'status' }),
+        );
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+    }
+  }
+
+  /** Lets a deleted grant go, now that nothing of it is left. */
+  async release({ metadata }: ParsedGrant): Promise<void> {
+    if (!metadata.deletionTimestamp || !metadata.finalizers?.includes(FINALIZER)) return;
+    const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== FINALIZER);
+    const { uid, resourceVersion } = metadata;
+    try {
+      const patch = { metadata: { uid, resourceVersion, finalizers } };
+      await this.#cluster.client.patch(agentGrants, metadata, patch, { type: 'merge' });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** An event when the phase changes into one that people want to hear of. */
+  announce(grant: ParsedGrant, { phase, reasons }: Pick<Verdict, 'phase' | 'reasons'>): void {
+    const first = reasons[0]?.reason;
+    const sameRequest = grant.status.specHash === grant.hash;
+    if (sameRequest && grant.status.phase === phase && grant.status.reasons?.[0]?.reason === first) return;
+    const text = reasons.map(({ message }) => message).join('; ');
+    const { log } = this.#cluster;
+    log.info(`grant is ${phase}`, {
+      grant: `${grant.metadata.namespace}/${grant.metadata.name}`,
+      uid: grant.metadata.uid,
+      reason: first,
+      message: text,
+    });
+    const event = eventOf(phase, first);
+    if (event) this.note(grant, event === 'Lapsed' ? 'Normal' : 'Warning', event, text);
+  }
+
+  note(grant: ParsedGrant, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
+    const { namespace, name, uid } = grant.metadata;
+    this.#events.record(
+      { apiVersion: API_VERSION, kind: 'AgentGrant', namespace, name, uid },
+      type,
+      reason,
+      'Decide',
+      message,
+    );
+  }
+
+  cachedDeadMan(uid: string): Standing['deadMan'] {
+    const found = this.#cluster.caches.jobs.byIndex(INDEX.grantUid, uid);
+    return found.length > 0 ? deadManOf(found) : undefined;
+  }
+}
+
+/** The event that a change into a phase is worth; none where the phase comes by itself or is over in a moment. */
+function eventOf(phase: Phase, reason: Reason | undefined): keyof typeof EVENTS | undefined {
+  if (phase === 'Scheduled' || phase === 'Active' || reason === 'AgentNotReady') return undefined;
+  if (phase === 'Expired') return 'Lapsed';
+  return phase === 'Pending' ? 'Refused' : phase;
+}
+
+/** The term that a receipt has fixed. */
+export function termOf(spec: ParsedReceipt['spec']): Term | undefined {
+  return spec && { start: Date.parse(spec.startTime), end: Date.parse(spec.expiresAt) };
+}
+
+function statusTerm({ status }: ParsedGrant): Term | undefined {
+  if (!status.startTime || !status.expiresAt) return undefined;
+  return { start: Date.parse(status.startTime), end: Date.parse(status.expiresAt) };
+}
