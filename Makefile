@@ -13,10 +13,10 @@ MOCHA := node node_modules/mocha/bin/mocha.js
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Not `npm ci`: the lock file leaves out development tools' binaries for other platforms, which it takes for an error.
 $(installed): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }
-	# Not `npm ci`: the lock file leaves out development tools' binaries for other platforms, which it takes for an error.
-	npm install --no-save --no-fund --no-audit
+	npm install --no-save --no-fund --no-audit --loglevel=error
 	@node --eval 'process.exit(Number.parseInt(process.versions.node) >= 24 ? 0 : 1)' || { echo "Node $$(node --version) is too old and npm has no other for this machine: install Node 24 or newer" >&2; exit 1; }
 	@touch $@
 
