@@ -61,6 +61,17 @@ async function passes(agent: Observer, since: number) {
   result(`passing ${seconds(change.at.getTime() - since)} after kubectl apply was started`);
 }
 
+/** Waits for a condition as anybody would; where it doesn't come, the object's status says why. */
+async function wait(stage: Stage, condition: string, object: string): Promise<void> {
+  const { namespace } = stage;
+  try {
+    await show(stage, ['wait', `--for=condition=${condition}`, '--timeout=30s', '-n', namespace, object]);
+  } catch {
+    const why = await stage.kubectl(['get', object, '-n', namespace, '--output=jsonpath={.status.message}']);
+    throw new Error(`${object} isn't ${condition} after 30 s: ${why || 'hallpass has not said anything about it'}`);
+  }
+}
+
 async function expiryOf(stage: Stage, name: string): Promise<Date> {
   const path = ['get', 'aggrant', name, '-n', stage.namespace, '--output=jsonpath={.status.expiresAt}'];
   return z.coerce.date().parse(await stage.kubectl(path));
@@ -70,7 +81,7 @@ async function ask(stage: Stage, agent: Observer, name: string, description: str
   const { namespace } = stage;
   const since = Date.now();
   await show(stage, ['apply', '-f', '-'], grant(namespace, name, description, duration));
-  await show(stage, ['wait', '--for=condition=Granted', '--timeout=30s', '-n', namespace, `aggrant/${name}`]);
+  await wait(stage, 'Granted', `aggrant/${name}`);
   await passes(agent, since);
   await show(stage, ['get', 'aggrant', '-n', namespace]);
   return expiryOf(stage, name);
@@ -81,7 +92,7 @@ async function tell(stage: Stage): Promise<void> {
 
   chapter('An agent gets an identity. It proves who the agent is, and gives no access.');
   await show(stage, ['apply', '-f', '-'], identity(namespace));
-  await show(stage, ['wait', '--for=condition=Ready', '--timeout=30s', '-n', namespace, `agentid/${agentName}`]);
+  await wait(stage, 'Ready', `agentid/${agentName}`);
   await show(stage, ['get', 'agentid', '-n', namespace]);
   const agent = await stage.startAgent(agentName, `/api/v1/namespaces/${namespace}/pods`);
   say('Its pod runs now, with a token of 10 minutes, and keeps asking for the pods around it.');
