@@ -159,6 +159,8 @@ function weigh(snapshot: Snapshot): Verdict {
   const wasActive = (live || narrows) && (was === 'Active' || was === 'Suspended');
   const common = { narrows, term: planned, askAuthors: false, passingSince: undefined };
   const identityEnd = time(identity?.spec?.expiresAt);
+  // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
+  const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
   if (findings.length > 0) {
     const scheduled = findings.every((finding) => finding.reason === 'NotYetStarted');
@@ -170,7 +172,7 @@ function weigh(snapshot: Snapshot): Verdict {
       phase,
       reasons: findings,
       access: [],
-      nextCheck: earliest(planned?.end, identityEnd, tooLate, ...checks),
+      nextCheck: earliest(end, identityEnd, tooLate, ...checks),
     };
   }
   if (atIssue && snapshot.authorsLack === undefined) {
@@ -178,7 +180,7 @@ function weigh(snapshot: Snapshot): Verdict {
       reason: 'Issuing',
       message: 'asking whether creator and requester hold what they hand out',
     };
-    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: planned?.end };
+    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: end };
   }
   if ((live || narrows) && was === 'Suspended') {
     const passingSince = time(grant.status.passingSince) ?? now;
@@ -194,7 +196,7 @@ function weigh(snapshot: Snapshot): Verdict {
         phase: 'Suspended',
         reasons: [restoring],
         access: [],
-        nextCheck: earliest(planned?.end, identityEnd, restoresAt),
+        nextCheck: earliest(end, identityEnd, restoresAt),
       };
     }
   }

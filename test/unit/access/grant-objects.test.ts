@@ -1,0 +1,136 @@
+// What gives a grant's access, as it is rendered and as it is recognised.
+
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { hasOwnRole, isBound, isOfGrant } from '../../../src/access/drift.ts';
+import {
+  correctedDeadline,
+  DEAD_MAN_SLACK,
+  deadlineSeconds,
+  renderJob,
+  renderRole,
+  renderRoleBinding,
+  renderSubjects,
+  sameRules,
+} from '../../../src/access/grant-objects.ts';
+
+const uid = '3adf01dd-a770-474b-a001-3f5b05d562b4';
+const grant = { namespace: 'team-a', name: 'incident', uid };
+const agent = { namespace: 'team-a', name: 'triage' };
+const noon = Date.parse('2026-03-01T12:00:00Z');
+const job = { metadata: { name: `hallpass-${uid}`, uid: 'job-uid', resourceVersion: '1' } };
+const stored = { uid: 'binding-uid', resourceVersion: '1' };
+
+describe('the objects of a grant', () => {
+  const role = renderRole(grant, 'team-b', []);
+  const binding = renderRoleBinding(grant, 'team-b', { name: job.metadata.name, uid: 'job-uid' });
+  const deadMan = renderJob(grant, 'team-b', 60, 'image');
+
+  it('carry one name and the labels that lead back to the grant', () => {
+    for (const { metadata } of [role, binding, deadMan]) {
+      expect(metadata.name).to.equal(`hallpass-${uid}`);
+      expect(metadata.labels).to.include({
+        'hallpass.dev/grant': uid,
+        'hallpass.dev/grant-namespace': 'team-a',
+        'hallpass.dev/grant-name': 'incident',
+      });
+    }
+  });
+
+  it('bind nobody at first, and go when the Job does', () => {
+    expect(binding.subjects).to.deep.equal([]);
+    expect(binding.metadata.ownerReferences).to.deep.include({
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      name: job.metadata.name,
+      uid: 'job-uid',
+      controller: false,
+      blockOwnerDeletion: false,
+    });
+  });
+
+  it('include a Job that never runs a pod and goes as soon as it is over', () => {
+    expect(deadMan.spec).to.include({ parallelism: 0, activeDeadlineSeconds: 60, ttlSecondsAfterFinished: 0 });
+  });
+});
+
+describe('the deadline of a dead-man Job', () => {
+  it('comes some seconds after the end of the grant, in whole seconds, never before', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -10_000, max: 1e9 }), (left) => {
+        const seconds = deadlineSeconds(noon + left, noon);
+        expect(seconds).to.be.at.least(1);
+        if (left > 0) expect(seconds * 1000 - left).to.be.within(DEAD_MAN_SLACK, DEAD_MAN_SLACK + 999);
+      }),
+    );
+  });
+
+  const started = (at: string | undefined, activeDeadlineSeconds = 65) =>
+    correctedDeadline({ spec: { activeDeadlineSeconds }, status: { startTime: at } }, noon + 60_000);
+
+  it('stays while the Job has started when it should, or not at all yet', () => {
+    expect(started('2026-03-01T12:00:00Z')).to.equal(undefined);
+    expect(started('2026-03-01T12:00:02Z')).to.equal(undefined);
+    expect(started(undefined)).to.equal(undefined);
+  });
+
+  it('is brought forward when the Job started late', () => {
+    expect(started('2026-03-01T12:00:24Z')).to.equal(41);
+  });
+
+  it('is put right when it was edited in either direction', () => {
+    expect(started('2026-03-01T12:00:00Z', 3600)).to.equal(65);
+    expect(started('2026-03-01T12:00:00Z', 10)).to.equal(65);
+  });
+
+  it('follows a narrowed end', () => {
+    const job = { spec: { activeDeadlineSeconds: 3605 }, status: { startTime: '2026-03-01T12:00:00Z' } };
+    expect(correctedDeadline(job, noon + 60_000)).to.equal(65);
+  });
+});
+
+describe('drift', () => {
+  const name = `hallpass-${uid}`;
+  const metadata = { ...renderRoleBinding(grant, 'team-b', { name, uid: 'job-uid' }).metadata, ...stored };
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
+  const whole = { metadata, roleRef, subjects: renderSubjects(agent) };
+
+  it('is none while the binding gives its own Role to the agent alone and belongs to the Job', () => {
+    expect(isBound(whole, job, agent)).to.equal(true);
+  });
+
+  const edits: [string, typeof whole][] = [
+    [
+      'another subject beside the agent',
+      { ...whole, subjects: [...whole.subjects, ...renderSubjects({ namespace: 'x', name: 'y' })] },
+    ],
+    ['nobody', { ...whole, subjects: [] }],
+    ['an agent of another namespace', { ...whole, subjects: renderSubjects({ namespace: 'x', name: 'triage' }) }],
+    ['another role', { ...whole, roleRef: { ...roleRef, kind: 'ClusterRole', name: 'admin' } }],
+    ['a ClusterRole of the same name', { ...whole, roleRef: { ...roleRef, kind: 'ClusterRole' } }],
+    ['another owner', { ...whole, metadata: { ...metadata, ownerReferences: [] } }],
+  ];
+  for (const [what, binding] of edits) {
+    it(`is found when the binding names ${what}`, () => expect(isBound(binding, job, agent)).to.equal(false));
+  }
+
+  it('tells its own Role from any other', () => {
+    expect(hasOwnRole(whole)).to.equal(true);
+    expect(hasOwnRole({ ...whole, roleRef: { ...roleRef, name: 'other' } })).to.equal(false);
+  });
+
+  it('does not take an object for its own by its name', () => {
+    expect(isOfGrant(whole, uid)).to.equal(true);
+    expect(isOfGrant({ metadata: { labels: {} } }, uid)).to.equal(false);
+  });
+
+  const rule = { verbs: ['get'], apiGroups: [''], resources: ['pods'] };
+
+  it('takes an absent list of names for an empty one, and nothing else for the same', () => {
+    expect(sameRules([rule], [{ ...rule, resourceNames: [] }])).to.equal(true);
+    expect(sameRules([rule], [{ ...rule, resourceNames: ['a'] }])).to.equal(false);
+    expect(sameRules([rule], [{ ...rule, verbs: ['get', 'list'] }])).to.equal(false);
+    expect(sameRules([rule], [rule, rule])).to.equal(false);
+    expect(sameRules([], [])).to.equal(true);
+  });
+});

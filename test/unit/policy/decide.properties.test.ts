@@ -1,0 +1,178 @@
+// Laws of the decision, over generated snapshots.
+
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { decide, isLive, type Snapshot } from '../../../src/policy/decide.ts';
+import { covers } from '../../../src/policy/rules.ts';
+import { grant, identity, MINUTE, NOON, namespace, receipt, snapshot } from './snapshots.ts';
+
+const permission = fc.record({
+  verbs: fc.subarray(['get', 'list', 'watch', '*'], { minLength: 1 }),
+  apiGroups: fc.subarray(['', 'apps', '*'], { minLength: 1 }),
+  resources: fc.subarray(['pods', 'configmaps', 'deployments', 'serviceaccounts', '*'], { minLength: 1 }),
+  namespaces: fc.option(fc.subarray(['team-a', 'team-b'], { minLength: 1 }), { nil: undefined }),
+});
+
+const validity = fc
+  .record({
+    duration: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
+    notAfter: fc.option(fc.integer({ min: -60, max: 300 }), { nil: undefined }),
+  })
+  .filter(({ duration, notAfter }) => duration !== undefined || notAfter !== undefined)
+  .map(({ duration, notAfter }) => ({
+    ...(duration === undefined ? {} : { duration: `${duration}m` }),
+    ...(notAfter === undefined ? {} : { notAfter: new Date(NOON + notAfter * MINUTE).toISOString() }),
+  }));
+
+const view = fc.record({
+  terminating: fc.constantFrom(false, false, true),
+  acceptsGrantsFrom: fc.subarray(['team-a']),
+  ceiling: fc.option(
+    fc.array(
+      permission.map(({ namespaces: _, ...rule }) => rule),
+      { maxLength: 3 },
+    ),
+    { nil: undefined },
+  ),
+});
+
+const agent = fc
+  .record({
+    maxGrantDuration: fc.option(fc.constantFrom('10m', '1h', '2h'), { nil: undefined }),
+    maxActiveGrants: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+    namespaces: fc.option(fc.constantFrom(['team-a'], ['team-a', 'team-b']), { nil: undefined }),
+  })
+  .map((boundary) => identity({ spec: { boundary: JSON.parse(JSON.stringify(boundary)) } }));
+
+const snapshots: fc.Arbitrary<Snapshot> = fc
+  .record({
+    permissions: fc.array(permission, { minLength: 1, maxLength: 3 }),
+    validity,
+    phase: fc.constantFrom(undefined, 'Pending', 'Active', 'Suspended', 'Expired', 'Denied'),
+    deleted: fc.constantFrom(false, false, true),
+    receipt: fc.constantFrom('none', 'own', 'another', 'ended'),
+    identity: fc.option(agent, { nil: undefined }),
+    views: fc.record({ 'team-a': view, 'team-b': view }),
+    activeBefore: fc.integer({ min: 0, max: 3 }),
+    lacks: fc.subarray(['get pods']),
+    guardProblems: fc.subarray(['gone']),
+    intact: fc.boolean(),
+    minute: fc.integer({ min: -10, max: 200 }),
+  })
+  .map((o) => {
+    const spec = { permissions: JSON.parse(JSON.stringify(o.permissions)), validity: o.validity };
+    const { hash } = grant({ spec });
+    const metadata = o.deleted ? { deletionTimestamp: '2026-03-01T12:00:00Z' } : {};
+    const of = grant({ spec, metadata, status: o.phase ? { phase: o.phase, specHash: hash } : {} });
+    const receipts = {
+      none: undefined,
+      own: receipt(of),
+      another: receipt(of, { spec: { grant: { namespace: 'team-a', name: 'incident', uid: 'earlier' } } }),
+      ended: receipt(of, { status: { outcome: 'Expired', endedAt: '2026-03-01T13:00:00Z' } }),
+    };
+    return snapshot({
+      now: NOON + o.minute * MINUTE,
+      grant: of,
+      identity: o.identity,
+      receipt: receipts[o.receipt],
+      namespaces: new Map(Object.entries(o.views)),
+      activeBefore: o.activeBefore,
+      authorsLack: { creator: o.lacks, requester: o.lacks },
+      guardProblems: o.guardProblems,
+      intact: o.intact,
+    });
+  });
+
+const law = (holds: (input: Snapshot) => void) => () => fc.assert(fc.property(snapshots, holds), { numRuns: 500 });
+
+describe('the decision, by law', () => {
+  it(
+    'gives access in phase Active only, and then what the ceiling of each namespace covers',
+    law((input) => {
+      const { phase, access } = decide(input);
+      expect(access.length > 0).to.equal(phase === 'Active');
+      for (const { namespace: name, rules } of access) {
+        expect(covers(input.namespaces.get(name)?.ceiling ?? [], rules).covered).to.equal(true);
+      }
+    }),
+  );
+
+  it(
+    'always says why',
+    law((input) => {
+      const { reasons } = decide(input);
+      expect(reasons).to.not.be.empty;
+      for (const { message } of reasons) expect(message).to.not.equal('');
+    }),
+  );
+
+  it(
+    'never moves the end of a live grant, whatever the time',
+    law((input) => {
+      if (!isLive(input)) return;
+      const { term } = decide(input);
+      if (term) expect(term.end).to.equal(NOON + 60 * MINUTE);
+    }),
+  );
+
+  it(
+    'gives a grant that is not live an end no later than it asks for',
+    law((input) => {
+      const { term } = decide(input);
+      const notAfter = input.grant.spec?.validity.notAfter;
+      if (term && notAfter && !isLive(input)) expect(term.end).to.be.at.most(Date.parse(notAfter));
+    }),
+  );
+
+  it(
+    'does not let a request through that an earlier grant used',
+    law((input) => {
+      if (input.receipt && !isLive(input)) expect(decide(input).phase).to.be.oneOf(['Denied', 'Expired', 'Revoked']);
+    }),
+  );
+
+  it(
+    'gives nothing in the past of its next check that it would not give then',
+    law((input) => {
+      const { phase, nextCheck } = decide(input);
+      if (nextCheck === undefined) return;
+      // Time alone changes nothing before the next check.
+      const later = Math.max(input.now, nextCheck - 1);
+      if (phase === 'Active' && isLive(input)) expect(decide({ ...input, now: later }).phase).to.equal('Active');
+    }),
+  );
+
+  it(
+    'gives no more when something is added that stands against it',
+    law((input) => {
+      if (decide(input).phase === 'Active') return;
+      for (const worse of [
+        { ...input, identity: undefined },
+        { ...input, activeBefore: input.activeBefore + 1 },
+        { ...input, guardProblems: [...input.guardProblems, 'another'] },
+        { ...input, namespaces: new Map([...input.namespaces].map(([name]) => [name, namespace({ ceiling: [] })])) },
+        { ...input, authorsLack: { creator: ['x'], requester: ['x'] } },
+      ]) {
+        expect(decide(worse).phase).to.not.equal('Active');
+      }
+    }),
+  );
+
+  it(
+    'is the same whatever order the permissions come in',
+    law((input) => {
+      const spec = input.grant.spec;
+      if (!spec) return;
+      const turned = {
+        ...input,
+        grant: { ...input.grant, spec: { ...spec, permissions: [...spec.permissions].reverse() } },
+      };
+      expect(decide(turned).phase).to.equal(decide(input).phase);
+    }),
+  );
+
+  it('is Active somewhere in what is generated, or these laws would say little', () => {
+    const phases = fc.sample(snapshots, { numRuns: 3000, seed: 1 }).map((input) => decide(input).phase);
+    expect(phases).to.include.members(['Active', 'Pending', 'Suspended', 'Expired', 'Revoked', 'Denied']);
+  });
+});

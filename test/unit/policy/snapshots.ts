@@ -1,0 +1,125 @@
+// Snapshots for tests of the decision: one in which everything is in order, to change one thing of.
+
+import { type ParsedGrant, parseGrant } from '../../../src/api/grant.ts';
+import { type ParsedIdentity, parseIdentity } from '../../../src/api/identity.ts';
+import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
+import { receiptName } from '../../../src/api/request.ts';
+import type { NamespaceView, Snapshot } from '../../../src/policy/decide.ts';
+import type { PolicyRule } from '../../../src/policy/rules.ts';
+
+/** Noon of a day; every test starts here. */
+export const NOON = Date.parse('2026-03-01T12:00:00Z');
+export const MINUTE = 60_000;
+
+export const readPods: PolicyRule = { verbs: ['get', 'list'], apiGroups: [''], resources: ['pods'] };
+
+const person = { username: 'jane', groups: ['team-a'] };
+
+type Fields = Record<string, unknown>;
+
+/** A grant of `agent` triage for an hour of reading pods in its own namespace, `team-a`. */
+export function grant(o: { spec?: Fields; status?: Fields; metadata?: Fields; stamps?: unknown } = {}): ParsedGrant {
+  return parseGrant({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentGrant',
+    metadata: {
+      namespace: 'team-a',
+      name: 'incident',
+      uid: 'grant-uid',
+      resourceVersion: '7',
+      generation: 1,
+      creationTimestamp: '2026-03-01T12:00:00Z',
+      ...o.metadata,
+    },
+    spec: {
+      agent: 'triage',
+      task: { description: 'find out why the deployment fails' },
+      permissions: [readPods],
+      validity: { duration: '1h' },
+      ...o.spec,
+    },
+    stamps: 'stamps' in o ? o.stamps : { creator: person, requester: person },
+    status: o.status,
+  });
+}
+
+/** The identity `triage`, ready, whose boundary allows what the grant asks for. */
+export function identity(o: { spec?: Fields; status?: Fields; metadata?: Fields } = {}): ParsedIdentity {
+  return parseIdentity({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentIdentity',
+    metadata: { namespace: 'team-a', name: 'triage', uid: 'identity-uid', resourceVersion: '3', ...o.metadata },
+    spec: { purpose: 'triage of incidents', owner: { kind: 'Group', name: 'team-a' }, ...o.spec },
+    status: { serviceAccount: { name: 'hallpass-triage', uid: 'account-uid' }, ...o.status },
+  });
+}
+
+/** The receipt of a grant: open, from noon to one o'clock, unless told otherwise. */
+export function receipt(of: ParsedGrant, o: { spec?: Fields; status?: Fields } = {}): ParsedReceipt {
+  const { namespace = '', name, uid } = of.metadata;
+  return parseReceipt({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentReceipt',
+    metadata: {
+      namespace: 'hallpass-system',
+      name: receiptName({ namespace, name }, of.hash),
+      uid: 'receipt-uid',
+      resourceVersion: '9',
+    },
+    spec: {
+      grant: { namespace, name, uid },
+      specHash: of.hash,
+      agent: { name: 'triage', uid: 'identity-uid' },
+      creator: { username: 'jane' },
+      requester: { username: 'jane' },
+      task: { description: 'find out why the deployment fails' },
+      access: [{ namespace: 'team-a', rules: [readPods] }],
+      startTime: '2026-03-01T12:00:00Z',
+      expiresAt: '2026-03-01T13:00:00Z',
+      ...o.spec,
+    },
+    status: o.status,
+  });
+}
+
+/** A namespace that is enabled, with reading pods and configmaps as its ceiling. */
+export function namespace(o: Partial<NamespaceView> = {}): NamespaceView {
+  const ceiling = [{ verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['pods', 'configmaps'] }];
+  return { terminating: false, acceptsGrantsFrom: [], ceiling, ...o };
+}
+
+/** Everything in order: the grant would be issued now. */
+export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
+  const of = o.grant ?? grant();
+  return {
+    now: NOON,
+    grant: of,
+    hash: of.hash,
+    identity: identity(),
+    receipt: undefined,
+    superseded: [],
+    namespaces: new Map([['team-a', namespace()]]),
+    activeBefore: 0,
+    intact: false,
+    guardProblems: [],
+    authorsLack: { creator: [], requester: [] },
+    ...o,
+  };
+}
+
+/** The same grant some time after it was issued: Active, with its receipt. */
+export function live(o: Partial<Snapshot> & { grantStatus?: Fields } = {}): Snapshot {
+  const { grantStatus, ...rest } = o;
+  const fresh = grant();
+  const status = {
+    phase: 'Active',
+    specHash: fresh.hash,
+    receipt: receipt(fresh).metadata.name,
+    startTime: '2026-03-01T12:00:00Z',
+    expiresAt: '2026-03-01T13:00:00Z',
+    requestedAt: '2026-03-01T12:00:00Z',
+    ...grantStatus,
+  };
+  const issued = o.grant ?? grant({ status });
+  return snapshot({ grant: issued, receipt: receipt(fresh), intact: true, authorsLack: undefined, ...rest });
+}
