@@ -38,7 +38,7 @@ const maxRetries = 10;
 const maxRetryAfterSeconds = 30;
 const pageSize = 500;
 // Pages of large objects are made smaller, so that parsing one doesn't hold up everything else.
-const pageBytes = 1_000_000;
+const pageBytes = 500_000;
 
 const contentTypes = {
   merge: 'application/merge-patch+json',
