@@ -8,7 +8,10 @@ import { grant, identity, MINUTE, NOON, namespace, receipt, snapshot } from './s
 
 const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({
   verbs: fc.subarray(['get', 'list', 'watch', '*'], { minLength: 1 }),
-  apiGroups: fc.oneof({ weight: 12, arbitrary: fc.subarray(['', 'apps'], { minLength: 1 }) }, fc.constant('*').map((name) => [name])),
+  apiGroups: fc.oneof(
+    { weight: 12, arbitrary: fc.subarray(['', 'apps'], { minLength: 1 }) },
+    fc.constant('*').map((name) => [name]),
+  ),
   resources: fc.oneof(
     { weight: 12, arbitrary: fc.subarray(['pods', 'configmaps', 'deployments'], { minLength: 1 }) },
     fc.constantFrom('serviceaccounts', '*').map((name) => [name]),
@@ -59,8 +62,14 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     identity: fc.option(agent, { nil: undefined }),
     views: fc.record({ 'team-a': view, 'team-b': view }),
     activeBefore: fc.integer({ min: 0, max: 3 }),
-    lacks: fc.oneof({ weight: 3, arbitrary: fc.constant<string[]>([]) }, fc.constant(['get pods'])),
-    guardProblems: fc.oneof({ weight: 3, arbitrary: fc.constant<string[]>([]) }, fc.constant(['gone'])),
+    lacks: fc.oneof(
+      { weight: 3, arbitrary: fc.constant<string[]>([]) },
+      fc.constant('get pods').map((text) => [text]),
+    ),
+    guardProblems: fc.oneof(
+      { weight: 3, arbitrary: fc.constant<string[]>([]) },
+      fc.constant('gone').map((text) => [text]),
+    ),
     intact: fc.boolean(),
     minute: fc.integer({ min: 0, max: 70 }),
   })
