@@ -169,11 +169,15 @@ const namesAgent =
 const agentBindings = validating({
   name: 'hallpass-agent-bindings',
   resources: [{ ...rbac, operations: ['CREATE', 'UPDATE'], resources: ['rolebindings', 'clusterrolebindings'] }],
-  when: { 'names-an-agent': namesAgent },
-  variables: { ...callerVariables, harmless: harmlessUpdate(['.roleRef', '.subjects']) },
+  when: {
+    'names-an-agent': namesAgent,
+    // Those are hallpass-rolebindings' to judge.
+    'not-of-a-grant': `request.resource.resource != "rolebindings" || !(${isOurs(grantObject)})`,
+  },
+  variables: { harmless: harmlessUpdate(['.roleRef', '.subjects']) },
   rules: [
     {
-      holds: '(variables.operator && request.resource.resource == "rolebindings") || variables.harmless',
+      holds: 'variables.harmless',
       message:
         'agents (ServiceAccounts hallpass-*) hold nothing by bindings of people: access comes by an AgentGrant, for a task and a bounded time. Take the agent out of the subjects and write an AgentGrant instead',
     },

@@ -3,7 +3,7 @@ import { callerHoldsIssuedToken, callerIsNamedAgent, literal, unchanged } from '
 import { type Guard, validating } from './policy.ts';
 
 /** Longest life of a token that the API server or hallpass accepts, in seconds. */
-export const LONGEST_TOKEN_SECONDS = 3600;
+const LONGEST_TOKEN_SECONDS = 3600;
 /** The API server stretches a token of exactly this many seconds to a year. */
 export const STRETCHED_TOKEN_SECONDS = 3607;
 

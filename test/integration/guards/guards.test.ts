@@ -1,0 +1,36 @@
+// Every guard against the attack that it closes, on a real API server, as the attacker with the attacker's own credentials.
+
+import { startTwins, type Twins } from './cluster.ts';
+import { impersonation, secrets, tokens } from './credentials.ts';
+import { accounts, bindings, grantObjects, operator } from './managed-objects.ts';
+import { finalizers, records, stamps } from './own-kinds.ts';
+import { pods, tokenVolumes } from './pods.ts';
+import { deployment, shipped } from './shipped.ts';
+
+describe('the guards of', () => {
+  let running: Twins | undefined;
+  const twins = () => {
+    if (!running) throw new Error('the clusters have not started');
+    return running;
+  };
+  before(async function () {
+    this.timeout(180_000);
+    running = await startTwins();
+  });
+  after(() => Promise.all([running?.guarded.stop(), running?.bare.stop()]));
+
+  describe('stamps', () => stamps(twins));
+  describe('finalizers', () => finalizers(twins));
+  describe('records', () => records(twins));
+  describe('the objects of a grant', () => grantObjects(twins));
+  describe('ServiceAccounts of agents', () => accounts(twins));
+  describe('bindings', () => bindings(twins));
+  describe('the operator, which', () => operator(twins));
+  describe('tokens', () => tokens(twins));
+  describe('Secrets', () => secrets(twins));
+  describe('impersonation', () => impersonation(twins));
+  describe('token volumes', () => tokenVolumes(twins));
+  describe('pods, which', () => pods(twins));
+  describe('all this, which', () => shipped(twins));
+  describe('nothing but rights: deploy', () => deployment(twins));
+});
