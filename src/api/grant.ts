@@ -189,7 +189,6 @@ export const grantStatus = z.object({
 });
 
 export type GrantSpec = z.infer<typeof grantSpec>;
-export type GrantPermission = z.infer<typeof permission>;
 export type GrantStamps = z.infer<typeof grantStamps>;
 export type Stamp = z.infer<typeof stamp>;
 export type GrantStatus = z.infer<typeof grantStatus>;

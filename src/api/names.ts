@@ -10,8 +10,6 @@ export const OPERATOR_SERVICE_ACCOUNT = 'hallpass';
 export const OPERATOR_USER = `system:serviceaccount:${SYSTEM_NAMESPACE}:${OPERATOR_SERVICE_ACCOUNT}`;
 /** The leader's Lease, in the system namespace. */
 export const LEASE_NAME = 'hallpass';
-/** Field manager of every write that hallpass makes. */
-export const FIELD_MANAGER = 'hallpass';
 /** Set by admission on identities and grants when they are created; hallpass removes it once nothing of theirs is left. */
 export const FINALIZER = 'hallpass.dev/cleanup';
 

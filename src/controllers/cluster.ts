@@ -25,7 +25,7 @@ import {
 } from '../kube/kinds.ts';
 import type { Log } from '../kube/log.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
-import { type KubeObject, keyOf } from '../kube/object.ts';
+import type { KubeObject } from '../kube/object.ts';
 import { subjectKey } from '../policy/standing.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
@@ -131,14 +131,6 @@ export function openReceipts(caches: Caches, grantUid: string): ParsedReceipt[] 
 /** The identity that a grant is for, if the cache has it. */
 export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity | undefined {
   return grant.spec && caches.identities.get({ namespace: grant.metadata.namespace, name: grant.spec.agent });
-}
-
-/** `namespace/name` of the grant that an object was made for, by its labels. */
-export function grantKeyOf({ metadata }: KubeObject): string {
-  return keyOf({
-    namespace: metadata.labels?.[LABELS.grantNamespace],
-    name: metadata.labels?.[LABELS.grantName] ?? '',
-  });
 }
 
 function isGrants({ metadata }: KubeObject): boolean {

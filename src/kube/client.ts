@@ -4,14 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, answerError, isExpired, notKubernetes, UnexpectedAnswerError } from './api-error.ts';
 import type { ServerClock } from './clock.ts';
 import type { Credentials } from './credentials.ts';
+import { isRecord } from './json.ts';
 import { printable } from './log.ts';
 import type { KubeMetrics } from './metrics.ts';
 import { apiVersionOf, type KubeObject, type NewObject, type ObjectRef, type Resource } from './object.ts';
+import { objectPath, pathOf, queryOf, resourceOfPath } from './paths.ts';
 import { type Answer, readWhole, Transport } from './transport.ts';
 
 export {
   ApiError,
-  type Cause,
   ConnectionError,
   isAlreadyExists,
   isConflict,
@@ -21,6 +22,7 @@ export {
   isNotFound,
   UnexpectedAnswerError,
 } from './api-error.ts';
+export { pathOf } from './paths.ts';
 
 /** For each request: `signal` gives it up, `timeoutMs` bounds each attempt (default 30 s). */
 export type RequestOptions = { signal?: AbortSignal; timeoutMs?: number };
@@ -45,41 +47,6 @@ const contentTypes = {
   json: 'application/json-patch+json',
   apply: 'application/apply-patch+yaml',
 };
-
-/** The path of a kind, in a namespace or over all of them. Every part is encoded: RBAC names may hold colons. */
-export function pathOf<T extends KubeObject>(resource: Resource<T>, namespace?: string, name?: string): string {
-  const root = resource.group ? `/apis/${resource.group}/${resource.version}` : `/api/${resource.version}`;
-  const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
-  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
-  return `${root}${scope}/${resource.plural}${object}`;
-}
-
-function objectPath<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, subresource?: string): string {
-  // Without these checks a request would go to the whole collection, or to all namespaces.
-  if (ref.name === '') throw new Error(`a ${resource.kind} must have a name to be asked for`);
-  if (resource.namespaced && !ref.namespace)
-    throw new Error(`${resource.kind} ${printable(ref.name)} needs a namespace`);
-  return pathOf(resource, ref.namespace, ref.name) + (subresource ? `/${subresource}` : '');
-}
-
-/** `?a=1&b=2` of what is defined. */
-export function queryOf(parameters: Record<string, string | number | boolean | undefined>): string {
-  const parts = Object.entries(parameters)
-    .filter(([, value]) => value !== undefined && value !== '')
-    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
-  return parts.length === 0 ? '' : `?${parts.join('&')}`;
-}
-
-// The plural and subresource in a path of our own making; for metrics, so names and namespaces are left out.
-function resourceOfPath(path: string): string {
-  const parts = (path.split('?')[0] ?? '').split('/').slice(path.startsWith('/api/') ? 3 : 4);
-  const rest = parts[0] === 'namespaces' && parts.length > 2 ? parts.slice(2) : parts;
-  return rest[2] === undefined ? (rest[0] ?? '') : `${rest[0]}/${rest[2]}`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** Reads one object of a kind; an error names the object and the field. */
 export function parseObject<T extends KubeObject>(resource: Resource<T>, value: unknown): T {

@@ -1,6 +1,7 @@
 // What every Kubernetes object has in common: its metadata, how it is named, and what a kind looks like to the client.
 import { z } from 'zod';
 
+// A reference from a dependent object to its owner, for the garbage collector.
 const ownerReferenceSchema = z.object({
   apiVersion: z.string(),
   kind: z.string(),
@@ -30,9 +31,6 @@ export const objectMetaSchema = z.object({
   finalizers: z.array(z.string()).optional(),
   ownerReferences: z.array(ownerReferenceSchema).optional(),
 });
-
-/** A reference from a dependent object to its owner, for the garbage collector. */
-export type OwnerReference = z.infer<typeof ownerReferenceSchema>;
 
 /** What is kept of an object's metadata. */
 export type ObjectMeta = z.infer<typeof objectMetaSchema>;
@@ -77,4 +75,12 @@ export function apiVersionOf(resource: { group: string; version: string }): stri
 /** `roles.rbac.authorization.k8s.io`, as people and `kubectl` name a resource. */
 export function resourceName(resource: { group: string; plural: string }): string {
   return resource.group ? `${resource.plural}.${resource.group}` : resource.plural;
+}
+
+/**
+ * Whether one resourceVersion came after another. Those of one kind are comparable: whole numbers without leading zeros,
+ * as Kubernetes guarantees since 1.35 (KEP-5504). None is before every other.
+ */
+export function isLaterVersion(version: string, than: string): boolean {
+  return version.length === than.length ? version > than : version.length > than.length;
 }
