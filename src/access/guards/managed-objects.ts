@@ -7,6 +7,7 @@ import {
   harmlessUpdate,
   hasLabel,
   hasUidName,
+  isAgentUser,
   jobController,
   labelOf,
   literal,
@@ -162,8 +163,7 @@ const serviceAccounts = validating({
   ],
 });
 
-const namesAgent =
-  "has(object.subjects) && object.subjects.exists(s, (s.kind == 'ServiceAccount' && s.name.startsWith('hallpass-')) || (s.kind == 'User' && s.name.matches('^system:serviceaccount:[^:]+:hallpass-')))";
+const namesAgent = `has(object.subjects) && object.subjects.exists(s, (s.kind == 'ServiceAccount' && s.name.startsWith('hallpass-')) || (s.kind == 'User' && ${isAgentUser('s.name')}))`;
 
 /** Standing access for an agent, as a ServiceAccount or as the user that it is to the API server. */
 const agentBindings = validating({

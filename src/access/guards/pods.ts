@@ -103,6 +103,11 @@ const pods = validating({
       message: `a pod of an agent has one token for the API server, that of the volume ${VOLUME} with ${TOKEN_SECONDS} seconds, which admission adds. Remove the other projected serviceAccountToken volumes that have no audience, or an audience of the API server or of hallpass; tokens for a mesh or a cloud may stay`,
     },
     {
+      holds: `${notCreated} || object.spec.?volumes.orValue([]).all(v, !has(v.projected) || !has(v.projected.sources) || v.projected.sources.all(s, !has(s.podCertificate) || !s.podCertificate.signerName.startsWith("kubernetes.io/")))`,
+      message:
+        'a certificate by a signer of Kubernetes would be a second credential for the API server, and no token of it could be told apart. Remove the podCertificate source, or name the signer of a mesh',
+    },
+    {
       holds: `request.operation == "CREATE" || ${label('object')} == ${label('oldObject')} && ${labelled('object')} == ${labelled('oldObject')}`,
       message: `the label ${LABELS.agent} says who a pod is and never changes while it lives. Delete the pod and create it anew with the other label`,
     },

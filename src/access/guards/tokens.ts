@@ -1,5 +1,5 @@
 // Guards of credentials: who gets a token of an agent, for how long, and that nobody borrows an agent's name.
-import { callerHoldsIssuedToken, callerIsNamedAgent, literal, unchanged } from './expressions.ts';
+import { callerHoldsIssuedToken, isAgentUser, literal, unchanged } from './expressions.ts';
 import { type Guard, validating } from './policy.ts';
 
 /** Longest life of a token that the API server or hallpass accepts, in seconds. */
@@ -68,7 +68,7 @@ const impersonation = validating({
   resources: [
     { apiGroup: '*', version: '*', operations: ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'], resources: ['*/*'] },
   ],
-  when: { 'by-an-agent': callerIsNamedAgent },
+  when: { 'by-an-agent': isAgentUser('request.userInfo.username') },
   rules: [
     {
       holds: callerHoldsIssuedToken,

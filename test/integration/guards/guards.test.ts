@@ -1,11 +1,13 @@
 // Every guard against the attack that it closes, on a real API server, as the attacker with the attacker's own credentials.
 
+import { agent } from './agent.ts';
 import { startTwins, type Twins } from './cluster.ts';
 import { impersonation, secrets, tokens } from './credentials.ts';
+import { deployment } from './deploy.ts';
 import { accounts, bindings, grantObjects, operator } from './managed-objects.ts';
 import { finalizers, records, stamps } from './own-kinds.ts';
 import { pods, tokenVolumes } from './pods.ts';
-import { deployment, shipped } from './shipped.ts';
+import { shipped } from './shipped.ts';
 
 describe('the guards of', () => {
   let running: Twins | undefined;
@@ -31,6 +33,7 @@ describe('the guards of', () => {
   describe('impersonation', () => impersonation(twins));
   describe('token volumes', () => tokenVolumes(twins));
   describe('pods, which', () => pods(twins));
+  describe('what an agent holds by groups, which', () => agent(twins));
   describe('all this, which', () => shipped(twins));
   describe('nothing but rights: deploy', () => deployment(twins));
 });

@@ -164,6 +164,20 @@ export function pods(twins: () => Twins): void {
     await refusedByGuard(twins(), 'editor', call, reason);
   });
 
+  it('hold no certificate for the API server either', async () => {
+    const certificate = (signerName: string) => {
+      const source = { podCertificate: { signerName, keyType: 'ED25519', credentialBundlePath: 'bundle.pem' } };
+      const volumes = [
+        made.tokenVolume('hallpass-token', { expirationSeconds: 600 }),
+        { name: 'certificate', projected: { sources: [source] } },
+      ];
+      return made.pod('greedy', { labels, volumes, spec: { serviceAccountName: 'hallpass-bot' } });
+    };
+    const reason = { by: 'hallpass-pods', says: /second credential for the API server/ };
+    await refusedByGuard(twins(), 'editor', certificate('kubernetes.io/kube-apiserver-client-pod'), reason);
+    await passesGuards(twins(), 'editor', certificate('mesh.example.com/workload'));
+  });
+
   it('keep their label for life, through every door', async () => {
     const reason = { by: 'hallpass-pods', says: /never changes while it lives/ };
     const other = (path: string, value: string | null) =>
