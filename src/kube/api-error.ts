@@ -1,4 +1,5 @@
 // What can go wrong between here and the API server, each with what was tried and what to do about it.
+import { isRecord, stringOf } from './json.ts';
 import { printable } from './log.ts';
 
 /** One reason why an object was refused: the field it is about, and what is wrong with it. */
@@ -77,12 +78,6 @@ const reasonsByStatus: Record<number, string> = {
   503: 'ServiceUnavailable',
   504: 'Timeout',
 };
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const stringOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 function causesOf(details: unknown): Cause[] {
   if (!isRecord(details) || !Array.isArray(details.causes)) return [];

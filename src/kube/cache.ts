@@ -1,8 +1,10 @@
 // A copy of all objects of a kind, with indexes and events, kept in step with the API server.
 import { setImmediate as turn } from 'node:timers/promises';
+import { CacheIndex } from './cache-index.ts';
 import { type Client, parseObject, type Selection } from './client.ts';
+import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
-import { type KubeObject, keyOf, type ObjectRef, type Resource, resourceName } from './object.ts';
+import { isLaterVersion, type KubeObject, keyOf, type ObjectRef, type Resource, resourceName } from './object.ts';
 import { type ReflectorTimes, reflect, type Sink } from './reflector.ts';
 import type { WatchEvent } from './watch.ts';
 
@@ -21,29 +23,17 @@ export type CacheEvent<T extends KubeObject> = {
 
 type Handler<T extends KubeObject> = (event: CacheEvent<T>) => void;
 
-// One key, as most indexes have it, without a Set around it: of 10,000 that is 2 MB.
-type Index<T extends KubeObject> = { valuesOf: (object: T) => string[]; keys: Map<string, string | Set<string>> };
-
 const sliceMs = 5;
 
 // Of an object that can't be parsed, whose it is.
 function refOfUnknown(value: unknown): ObjectRef | undefined {
-  if (typeof value !== 'object' || value === null || !('metadata' in value)) return undefined;
-  const { metadata } = value;
-  if (typeof metadata !== 'object' || metadata === null) return undefined;
-  const name = 'name' in metadata && typeof metadata.name === 'string' ? metadata.name : undefined;
-  const namespace = 'namespace' in metadata && typeof metadata.namespace === 'string' ? metadata.namespace : undefined;
-  return name === undefined ? undefined : { namespace, name };
+  if (!isRecord(value) || !isRecord(value.metadata)) return undefined;
+  const name = stringOf(value.metadata.name);
+  return name === undefined ? undefined : { namespace: stringOf(value.metadata.namespace), name };
 }
 
-/**
- * Whether one state of an object came after another. Resource versions of one kind compare as numbers (KEP-5504); the
- * object made anew has the higher one, too.
- */
-function isNewer(object: KubeObject, than: KubeObject): boolean {
-  const [a, b] = [object.metadata.resourceVersion, than.metadata.resourceVersion];
-  return a.length === b.length ? a > b : a.length > b.length;
-}
+const isNewer = (object: KubeObject, than: KubeObject): boolean =>
+  isLaterVersion(object.metadata.resourceVersion, than.metadata.resourceVersion);
 
 /**
  * All objects of a selection. Objects are shared with every reader: they must not be changed. Reads never wait and never
@@ -57,7 +47,7 @@ export class Cache<T extends KubeObject> {
   readonly #log: Log;
   readonly #times: Partial<ReflectorTimes> | undefined;
   readonly #objects = new Map<string, T>();
-  readonly #indexes = new Map<string, Index<T>>();
+  readonly #indexes = new Map<string, CacheIndex<T>>();
   readonly #handlers: Handler<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
   /** Uids of what `forget` dropped, until the watch says so too. */
@@ -91,7 +81,7 @@ export class Cache<T extends KubeObject> {
     this.#log = options.log;
     this.#times = options.times;
     for (const [name, valuesOf] of Object.entries(options.indexes ?? {})) {
-      this.#indexes.set(name, { valuesOf, keys: new Map() });
+      this.#indexes.set(name, new CacheIndex(valuesOf));
     }
     // Who doesn't wait for it must not be ended by its failure.
     this.#synced.promise.catch(() => {});
@@ -105,7 +95,7 @@ export class Cache<T extends KubeObject> {
       beginList: () => {
         this.#seen = new Set();
       },
-      page: (items) => this.#page(items),
+      page: (items, version) => this.#page(items, version),
       listed: (version) => this.#listed(version),
       event: (event) => this.#event(event),
       progress: (version) => {
@@ -166,10 +156,8 @@ export class Cache<T extends KubeObject> {
   byIndex(index: string, value: string): T[] {
     const declared = this.#indexes.get(index);
     if (!declared) throw new Error(`the cache of ${resourceName(this.resource)} has no index ${index}`);
-    const keys = declared.keys.get(value);
-    if (keys === undefined) return [];
     const found: T[] = [];
-    for (const key of typeof keys === 'string' ? [keys] : keys) {
+    for (const key of declared.find(value)) {
       const object = this.#objects.get(key);
       if (object) found.push(object);
     }
@@ -192,11 +180,15 @@ export class Cache<T extends KubeObject> {
    */
   observe(object: T): void {
     const previous = this.#objects.get(keyOf(object.metadata));
-    if (previous && !isNewer(object, previous)) return;
-    this.#put(this.#trim(object), true);
+    // What isn't here although the watch came past it is deleted: a late answer must not bring it back.
+    const known = previous?.metadata.resourceVersion ?? this.#lastSyncResourceVersion;
+    if (isLaterVersion(object.metadata.resourceVersion, known)) this.#put(this.#trim(object), true);
   }
 
-  /** Drops an object that this process knows to be gone; what the watch still says of it before it says so too is stale. */
+  /**
+   * Drops an object that this process deleted; what the watch still says of the time before is stale. Should the object
+   * live on, because a finalizer holds it, the watch brings it back, with its deletionTimestamp.
+   */
   forget(ref: ObjectRef): void {
     const key = keyOf(ref);
     const previous = this.#objects.get(key);
@@ -205,7 +197,7 @@ export class Cache<T extends KubeObject> {
     this.#remove(key, undefined, true);
   }
 
-  async #page(items: unknown[]): Promise<void> {
+  async #page(items: unknown[], version: string): Promise<void> {
     // Reading the page's JSON took its time already.
     await turn();
     let startedAt = performance.now();
@@ -214,7 +206,7 @@ export class Cache<T extends KubeObject> {
       const ref = object?.metadata ?? refOfUnknown(item);
       // What can't be read is not gone: the last readable state stays.
       if (ref) this.#seen.add(keyOf(ref));
-      if (object) this.#put(object);
+      if (object && !this.#isAhead(this.#objects.get(keyOf(object.metadata)), version)) this.#put(object);
       if (performance.now() - startedAt > sliceMs) {
         await turn();
         startedAt = performance.now();
@@ -223,14 +215,21 @@ export class Cache<T extends KubeObject> {
   }
 
   #listed(version: string): void {
-    this.#lastSyncResourceVersion = version;
     for (const [key, object] of this.#objects) {
-      if (!this.#seen.has(key)) this.#remove(key, object);
+      if (!this.#seen.has(key) && !this.#isAhead(object, version)) this.#remove(key, object);
     }
+    this.#lastSyncResourceVersion = version;
     this.#seen = new Set();
     this.#gone.clear();
     this.#hasSynced = true;
     this.#synced.resolve();
+  }
+
+  // Whether `observe` brought a state that came after a list; the watch that follows the list tells of it, too. When
+  // the list itself is older than what was known, the cluster was restored from a backup and the list is the truth.
+  #isAhead(object: T | undefined, listVersion: string): boolean {
+    if (!object || isLaterVersion(this.#lastSyncResourceVersion, listVersion)) return false;
+    return isLaterVersion(object.metadata.resourceVersion, listVersion);
   }
 
   #event({ type, object: value }: WatchEvent): void {
@@ -238,17 +237,21 @@ export class Cache<T extends KubeObject> {
     const ref = object?.metadata ?? refOfUnknown(value);
     if (!ref) return;
     const key = keyOf(ref);
-    if (type !== 'DELETED') {
-      const previous = this.#objects.get(key);
+    const previous = this.#objects.get(key);
+    if (type === 'DELETED') {
+      if (!object || this.#gone.get(key) === object.metadata.uid) this.#gone.delete(key);
+      // Made anew by this process, before the watch told of the end of the one before it.
+      if (object && previous?.metadata.uid !== object.metadata.uid) return;
+      this.#remove(key, object);
+    } else if (object) {
       // Older than what a write of ours brought.
-      const stale = object && ((previous && !isNewer(object, previous)) || this.#gone.get(key) === object.metadata.uid);
-      if (object && !stale) this.#put(object);
-      return;
+      if (previous && !isNewer(object, previous)) return;
+      if (this.#gone.get(key) === object.metadata.uid) {
+        if (object.metadata.deletionTimestamp === undefined) return;
+        this.#gone.delete(key);
+      }
+      this.#put(object);
     }
-    if (!object || this.#gone.get(key) === object.metadata.uid) this.#gone.delete(key);
-    // Made anew by this process, before the watch told of the end of the one before it.
-    if (object && this.#objects.get(key)?.metadata.uid !== object.metadata.uid) return;
-    this.#remove(key, object);
   }
 
   #parsed(value: unknown): T | undefined {
@@ -272,9 +275,11 @@ export class Cache<T extends KubeObject> {
       previous = undefined;
     }
     if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return;
-    if (previous) this.#unindex(key, previous);
+    for (const index of this.#indexes.values()) {
+      if (previous) index.remove(key, previous);
+      index.add(key, object);
+    }
     this.#objects.set(key, object);
-    this.#index(key, object);
     if (previous) {
       this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
     } else {
@@ -287,34 +292,9 @@ export class Cache<T extends KubeObject> {
     const previous = this.#objects.get(key);
     if (!previous) return;
     this.#objects.delete(key);
-    this.#unindex(key, previous);
+    for (const index of this.#indexes.values()) index.remove(key, previous);
     this.#client.metrics?.cached(this.resource.plural, this.#objects.size);
     this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false, own });
-  }
-
-  #index(key: string, object: T): void {
-    for (const { valuesOf, keys } of this.#indexes.values()) {
-      for (const value of valuesOf(object)) {
-        const present = keys.get(value);
-        if (present === undefined || present === key) keys.set(value, key);
-        else if (typeof present === 'string') keys.set(value, new Set([present, key]));
-        else present.add(key);
-      }
-    }
-  }
-
-  #unindex(key: string, object: T): void {
-    for (const { valuesOf, keys } of this.#indexes.values()) {
-      for (const value of valuesOf(object)) {
-        const present = keys.get(value);
-        if (present instanceof Set) {
-          present.delete(key);
-          if (present.size === 0) keys.delete(value);
-        } else if (present === key) {
-          keys.delete(value);
-        }
-      }
-    }
   }
 
   #emit(event: CacheEvent<T>): void {

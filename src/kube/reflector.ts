@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, ConnectionError, isExpired, UnexpectedAnswerError } from './api-error.ts';
 import type { Client, Selection } from './client.ts';
+import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
 import type { WatchRestart } from './metrics.ts';
 import { type KubeObject, type Resource, resourceName } from './object.ts';
@@ -10,7 +11,7 @@ import { type WatchEvent, watch } from './watch.ts';
 /** What is done with what comes. `page` and `listed` belong together: what no page of a list held is gone. */
 export type Sink = {
   beginList: () => void;
-  page: (items: unknown[]) => Promise<void>;
+  page: (items: unknown[], resourceVersion: string) => Promise<void>;
   listed: (resourceVersion: string) => void;
   event: (event: WatchEvent) => void;
   /** All is known as of this version. */
@@ -53,12 +54,6 @@ function withRemedy<T extends KubeObject>(error: unknown, resource: Resource<T>)
 const isTooLarge = (error: unknown): boolean =>
   error instanceof ApiError && error.causes.some((cause) => cause.reason === 'ResourceVersionTooLarge');
 
-function versionOf(object: Record<string, unknown>): string | undefined {
-  const { metadata } = object;
-  if (typeof metadata !== 'object' || metadata === null || !('resourceVersion' in metadata)) return undefined;
-  return typeof metadata.resourceVersion === 'string' ? metadata.resourceVersion : undefined;
-}
-
 /** Runs until the signal aborts; never throws. Everything else is waited out, with growing delays. */
 export async function reflect<T extends KubeObject>(options: {
   client: Client;
@@ -93,7 +88,7 @@ export async function reflect<T extends KubeObject>(options: {
     sink.beginList();
     let listedVersion = '';
     for await (const page of client.pages(resource, { ...selection, signal }, { whole: wholeList })) {
-      await sink.page(page.items);
+      await sink.page(page.items, page.resourceVersion);
       listedVersion = page.resourceVersion;
     }
     wholeList = false;
@@ -107,7 +102,8 @@ export async function reflect<T extends KubeObject>(options: {
     if (event.type === 'BOOKMARK') bookmarksCome = true;
     else sink.event(event);
     failures = 0;
-    version = versionOf(event.object) ?? version;
+    const { metadata } = event.object;
+    if (isRecord(metadata)) version = stringOf(metadata.resourceVersion) ?? version;
     if (version !== undefined) sink.progress(version);
   };
 

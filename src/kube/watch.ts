@@ -1,18 +1,16 @@
 // One watch: from opening it to its end, with everything that can end it told apart.
 import type { IncomingMessage } from 'node:http';
 import { ConnectionError, connectionError, statusError, UnexpectedAnswerError } from './api-error.ts';
-import { type Client, pathOf, queryOf, type Selection } from './client.ts';
+import type { Client, Selection } from './client.ts';
+import { isRecord } from './json.ts';
 import { LineSplitter } from './lines.ts';
 import type { KubeObject, Resource } from './object.ts';
+import { pathOf, queryOf } from './paths.ts';
 
 /** What a watch hands out. A bookmark's object holds nothing but a resourceVersion. */
 export type WatchEvent = { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; object: Record<string, unknown> };
 
 const openTimeoutMs = 30_000;
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 function parsedLine(line: string, request: string): WatchEvent {
   let event: unknown;

@@ -25,6 +25,8 @@ export type FaultyProxy = {
   cutNextLine: () => void;
   /** From now on open watches get no bytes, nor an end. New ones do. */
   silenceWatches: () => void;
+  /** From now on open watches lag: their bytes are kept back. The function that it returns lets them through. */
+  holdWatches: () => () => void;
   /** Writes a line into all open watches. */
   inject: (line: string) => void;
   /** From now on every byte of a watch comes in a chunk of its own. */
@@ -37,7 +39,7 @@ export type FaultyProxy = {
 export const isWatch: Matcher = (url) => url.searchParams.get('watch') === 'true';
 export const isList: Matcher = (url, method) => method === 'GET' && !isWatch(url, method);
 
-type OpenWatch = { response: ServerResponse; silent: boolean; cut: boolean };
+type OpenWatch = { response: ServerResponse; silent: boolean; cut: boolean; held?: Buffer[] };
 
 /** Starts the proxy on loopback, without TLS; it authenticates to the API server with the given client certificate. */
 export async function startFaultyProxy(credentials: Credentials): Promise<FaultyProxy> {
@@ -74,6 +76,10 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
     for (const resolve of opening.splice(0)) resolve();
     upstream.on('data', (chunk: Buffer) => {
       if (open.silent || response.destroyed) return;
+      if (open.held) {
+        open.held.push(chunk);
+        return;
+      }
       if (open.cut) {
         response.write(chunk.subarray(0, Math.floor(chunk.length / 2)), () => response.socket?.resetAndDestroy());
       } else if (crumbling) {
@@ -148,6 +154,16 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
     },
     silenceWatches: () => {
       for (const open of watches) open.silent = true;
+    },
+    holdWatches: () => {
+      const held = [...watches];
+      for (const open of held) open.held = [];
+      return () => {
+        for (const open of held) {
+          for (const chunk of open.held ?? []) open.response.write(chunk);
+          open.held = undefined;
+        }
+      };
     },
     inject: (line) => {
       for (const { response } of watches) response.write(`${line}\n`);
