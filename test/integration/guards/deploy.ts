@@ -59,6 +59,17 @@ export function deployment(twins: () => Twins): void {
     }
   });
 
+  it('leaves what an admin added to the ceiling in it when it is applied again', async () => {
+    const configMaps = async () =>
+      ((await clusterRoles()).get('hallpass-grantable') ?? []).some(
+        ({ resources, verbs }) => resources.includes('configmaps') && verbs.includes('create'),
+      );
+    expect(await configMaps()).to.equal(true);
+    const { code, stderr } = await twins().guarded.kubectl(['apply', '-k', made.deploy('cluster')]);
+    expect(code, stderr).to.equal(0);
+    expect(await configMaps()).to.equal(true);
+  });
+
   it('enables a namespace by what its admin applies, and nobody less', async () => {
     const { guarded } = twins();
     await succeed(guarded.callers.root, { method: 'POST', path: '/api/v1/namespaces', body: made.namespace('fresh') });

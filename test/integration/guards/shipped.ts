@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { z } from 'zod';
 import { guardProblems } from '../../../src/access/guards/problems.ts';
-import { type Cluster, dryRun, remove, succeed, type Twins, until } from './cluster.ts';
+import { type Cluster, dryRun, passesGuards, remove, succeed, type Twins, until } from './cluster.ts';
 import * as made from './objects.ts';
 
 const path = '/apis/admissionregistration.k8s.io/v1';
@@ -62,6 +62,31 @@ export function shipped(twins: () => Twins): void {
       const { status } = checkedSchema.parse(body);
       expect(status.typeChecking.expressionWarnings ?? [], metadata.name).to.deep.equal([]);
     }
+  });
+
+  it('stay within the cost that the API server allows, for big objects too', async () => {
+    const many = (count: number) => Array.from({ length: count }, (_, at) => at);
+    const containers = many(100).map((at) => ({ name: `container-${at}`, image: 'none' }));
+    const sources = many(50).map((at) => ({
+      serviceAccountToken: { audience: `https://${at}.example.com`, path: `${at}` },
+    }));
+    const volumes = many(50).map((at) => ({ name: `volume-${at}`, projected: { sources } }));
+    const pod = made.pod('big', {
+      labels: made.agentLabel,
+      volumes,
+      spec: { containers, initContainers: containers.map((one) => ({ ...one, name: `init-${one.name}` })) },
+    });
+    await passesGuards(twins(), 'editor', pod);
+    const subjects = many(5000).map((at) => ({
+      apiGroup: 'rbac.authorization.k8s.io',
+      kind: 'User',
+      name: `system:serviceaccount:namespace-${at}:reader`,
+    }));
+    await passesGuards(
+      twins(),
+      'owner',
+      made.bindingNamed('big', { roleRef: { kind: 'ClusterRole', name: 'view' }, subjects }),
+    );
   });
 
   it('refuse every request for access while nobody stamps', async () => {
