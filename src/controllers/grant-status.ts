@@ -52,7 +52,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
 }
 
 function grantConditions(grant: ParsedGrant, standing: Standing, message: string, now: number) {
-  const { phase, reasons, settled, deadMan } = standing;
+  const { phase, reasons, deadMan } = standing;
   const observedGeneration = grant.metadata.generation;
   const at = new Date(now);
   const first = reasons[0]?.reason ?? 'Issuing';
@@ -67,7 +67,7 @@ function grantConditions(grant: ParsedGrant, standing: Standing, message: string
   set('Ready', ready.status, ready.reason, ready.status === 'True' ? readyMessage(phase) : message);
   if (ready.also) set(ready.also, 'True', ready.reason, message);
   if (deadMan) set('DeadMan', deadMan.status, deadMan.reason, printable(deadMan.message, STATUS_LIMITS.message));
-  return settled || conditions.length > 0 ? conditions : undefined;
+  return conditions;
 }
 
 /** Ready, and what kstatus wants beside it when it is False. */

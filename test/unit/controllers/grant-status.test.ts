@@ -1,0 +1,132 @@
+// What a grant's status says of where it stands.
+
+import { expect } from 'chai';
+import type { Phase } from '../../../src/api/conditions.ts';
+import { conditionProblems } from '../../../src/api/consistency.ts';
+import { STATUS_LIMITS } from '../../../src/api/status.ts';
+import { deadManOf, grantStatus, type Standing } from '../../../src/controllers/grant-status.ts';
+import { grant, MINUTE, NOON } from '../policy/snapshots.ts';
+
+function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
+  return {
+    phase,
+    reasons: [{ reason: phase === 'Active' ? 'Granted' : 'AgentNotFound', message: 'why it stands there' }],
+    settled: true,
+    specHash: 'v1-hash',
+    term: phase === 'Active' ? { start: NOON, end: NOON + 60 * MINUTE } : undefined,
+    receipt: undefined,
+    created: [],
+    deadMan: phase === 'Active' ? deadManOf([]) : undefined,
+    passingSince: undefined,
+    ...o,
+  };
+}
+
+const condition = (status: ReturnType<typeof grantStatus>, type: string) =>
+  status.conditions?.find((found) => found.type === type);
+const job = (o: { startTime?: string; suspend?: boolean }) => ({
+  metadata: { name: 'hallpass-uid', namespace: 'team-a', uid: 'job-uid', resourceVersion: '1' },
+  spec: { suspend: o.suspend },
+  status: { startTime: o.startTime },
+});
+
+describe("a grant's status", () => {
+  const phases: Phase[] = ['Pending', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied'];
+  for (const phase of phases) {
+    for (const settled of [true, false]) {
+      it(`is consistent in phase ${phase}, ${settled ? 'when all is done' : 'while work is under way'}`, () => {
+        expect(conditionProblems(grantStatus(grant(), standing(phase, { settled }), NOON))).to.deep.equal([]);
+      });
+    }
+  }
+
+  it('says Granted in phase Active only', () => {
+    for (const phase of phases) {
+      const status = grantStatus(grant(), standing(phase), NOON);
+      expect(condition(status, 'Granted')?.status).to.equal(phase === 'Active' ? 'True' : 'False');
+    }
+  });
+
+  it('is Ready when the cluster matches the decision, which may be that there is no access', () => {
+    expect(condition(grantStatus(grant(), standing('Denied'), NOON), 'Ready')?.status).to.equal('True');
+    expect(condition(grantStatus(grant(), standing('Pending'), NOON), 'Ready')?.status).to.equal('False');
+    expect(condition(grantStatus(grant(), standing('Active', { settled: false }), NOON), 'Ready')?.status).to.equal(
+      'False',
+    );
+  });
+
+  it('is stalled, and not reconciling, where only an edit helps', () => {
+    const reasons = [{ reason: 'ForbiddenPermission' as const, message: 'take it out', needsEdit: true }];
+    const status = grantStatus(grant(), standing('Pending', { reasons }), NOON);
+    expect(condition(status, 'Stalled')?.status).to.equal('True');
+    expect(condition(status, 'Reconciling')).to.equal(undefined);
+  });
+
+  it('gives every reason, and the first as the reason of Granted', () => {
+    const reasons = [
+      { reason: 'ConsentMissing' as const, message: 'no consent' },
+      { reason: 'ExceedsCeiling' as const, message: 'too much' },
+    ];
+    const status = grantStatus(grant(), standing('Pending', { reasons }), NOON);
+    expect(status.message).to.equal('no consent; too much');
+    expect(status.reasons).to.deep.equal(reasons);
+    expect(condition(status, 'Granted')?.reason).to.equal('ConsentMissing');
+  });
+
+  it('is the very same object when nothing is new, so that nothing is written', () => {
+    const first = grantStatus(grant(), standing('Active'), NOON);
+    const stored = grant({ status: first });
+    expect(grantStatus(stored, standing('Active'), NOON + MINUTE)).to.equal(stored.status);
+  });
+
+  it('keeps the time of a condition until its status flips', () => {
+    const first = grant({ status: grantStatus(grant(), standing('Pending'), NOON) });
+    const second = grantStatus(
+      first,
+      standing('Pending', { reasons: [{ reason: 'AgentNotReady', message: 'soon' }] }),
+      NOON + MINUTE,
+    );
+    expect(condition(second, 'Granted')?.lastTransitionTime).to.equal('2026-03-01T12:00:00Z');
+    const third = grantStatus(first, standing('Active'), NOON + MINUTE);
+    expect(condition(third, 'Granted')?.lastTransitionTime).to.equal('2026-03-01T12:01:00Z');
+  });
+
+  it('keeps the time at which a request was first seen, and forgets it with another request', () => {
+    const first = grant({ status: grantStatus(grant(), standing('Pending'), NOON) });
+    expect(grantStatus(first, standing('Active'), NOON + MINUTE).requestedAt).to.equal('2026-03-01T12:00:00Z');
+    const other = standing('Pending', { specHash: 'v1-other' });
+    expect(grantStatus(first, other, NOON + MINUTE).requestedAt).to.equal('2026-03-01T12:01:00Z');
+  });
+
+  it('holds no character that a terminal would obey, and no more than the API server takes', () => {
+    const reasons = Array.from({ length: 40 }, () => ({
+      reason: 'AgentNotFound' as const,
+      message: `\u001b[31mred\u202e ${'x'.repeat(5000)}`,
+    }));
+    const status = grantStatus(grant(), standing('Pending', { reasons }), NOON);
+    expect(JSON.stringify(status)).to.not.match(/\\u001b\[|\u202e/);
+    expect(status.reasons).to.have.lengthOf(STATUS_LIMITS.reasons);
+    for (const { message } of [...(status.reasons ?? []), ...(status.conditions ?? [])]) {
+      expect([...message].length).to.be.at.most(STATUS_LIMITS.message);
+    }
+  });
+});
+
+describe('the dead man condition', () => {
+  const start = '2026-03-01T12:00:00Z';
+
+  it('is True once every Job has started', () => {
+    expect(deadManOf([job({ startTime: start }), job({ startTime: start })]).status).to.equal('True');
+    expect(deadManOf([job({ startTime: start }), job({})]).reason).to.equal('DeadManNotStarted');
+    expect(deadManOf([job({ startTime: start }), undefined]).reason).to.equal('DeadManNotStarted');
+  });
+
+  it('is False, naming the Job, when one was suspended by others', () => {
+    const { status, reason, message } = deadManOf([
+      job({ startTime: start }),
+      job({ startTime: start, suspend: true }),
+    ]);
+    expect([status, reason]).to.deep.equal(['False', 'DeadManSuspended']);
+    expect(message).to.include('hallpass-uid').and.include('team-a');
+  });
+});
