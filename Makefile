@@ -60,7 +60,7 @@ run: $(installed) ## Run hallpass in the foreground, against KUBECONFIG or the p
 generate: $(installed) ## Write what is generated: CRDs, guards, reference
 	node src/api/generate.ts
 	node src/access/guards/generate.ts
-bench: $(installed) ## Measure, and write bench/results
-	node bench/run.ts
+bench: $(installed) ## Measure, and write bench/results (FIGURE=create: one figure)
+	node bench/run.ts $(FIGURE)
 image: $(installed) ## Assemble hallpass's image as an OCI archive in dist, without a container engine
 	node image/build.ts

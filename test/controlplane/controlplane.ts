@@ -147,14 +147,14 @@ async function answers(
  * is in a temporary directory, on a RAM disk where there is one, and removed at the end.
  */
 export async function startControlPlane(
-  o: { stateDirectory?: string; apiServerFlags?: string[] } = {},
+  o: { stateDirectory?: string; apiServerFlags?: string[]; controllerManagerFlags?: string[] } = {},
 ): Promise<ControlPlane> {
   const binaries = await controlPlaneBinaries();
   const directory = o.stateDirectory ?? (await temporaryDirectory());
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const supervisor = await startSupervisor(o.stateDirectory ? undefined : directory);
   try {
-    return await startIn(directory, supervisor, binaries, o.apiServerFlags ?? []);
+    return await startIn(directory, supervisor, binaries, o);
   } catch (error) {
     await supervisor.end();
     throw error;
@@ -165,7 +165,7 @@ async function startIn(
   directory: string,
   supervisor: Supervisor,
   binaries: Record<Program, string>,
-  apiServerFlags: string[],
+  flags: { apiServerFlags?: string[]; controllerManagerFlags?: string[] },
 ): Promise<ControlPlane> {
   const file = (name: string) => join(directory, name);
   const put = (name: string, text: string) => writeFile(file(name), text, { mode: 0o600 });
@@ -224,7 +224,7 @@ async function startIn(
         '--authorization-mode=Node,RBAC',
         '--enable-admission-plugins=NodeRestriction',
         '--profiling=false',
-        ...apiServerFlags,
+        ...(flags.apiServerFlags ?? []),
       ],
       logFile: file('kube-apiserver.log'),
     });
@@ -275,6 +275,7 @@ async function startIn(
         `--root-ca-file=${file('ca.crt')}`,
         `--controllers=${controllers.join()}`,
         '--profiling=false',
+        ...(flags.controllerManagerFlags ?? []),
       ],
       logFile: file('kube-controller-manager.log'),
     });

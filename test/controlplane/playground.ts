@@ -93,9 +93,18 @@ async function startProcess(
  * shared by the replicas; without it each has its own in the control plane's directory.
  */
 export async function startPlayground(
-  o: { replicas?: number; hallpassFlags?: string[]; apiServerFlags?: string[]; logFile?: string } = {},
+  o: {
+    replicas?: number;
+    hallpassFlags?: string[];
+    apiServerFlags?: string[];
+    controllerManagerFlags?: string[];
+    logFile?: string;
+  } = {},
 ): Promise<Playground> {
-  const controlPlane = await startControlPlane({ apiServerFlags: o.apiServerFlags });
+  const controlPlane = await startControlPlane({
+    apiServerFlags: o.apiServerFlags,
+    controllerManagerFlags: o.controllerManagerFlags,
+  });
   try {
     await installHallpass(controlPlane);
     const tokenFile = join(controlPlane.directory, 'hallpass.token');

@@ -1,0 +1,47 @@
+// How soon hallpass is ready after a start with many grants, and has withdrawn what lapsed while it was down.
+import { setTimeout as delay } from 'node:timers/promises';
+import { LABELS } from '../../src/api/names.ts';
+import { roleBindings } from '../../src/kube/kinds.ts';
+import { seconds } from '../distribution.ts';
+import type { Figure } from '../figure.ts';
+import { Follower } from '../follower.ts';
+import { residentMegabytes } from '../processes.ts';
+import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
+
+const [readyTargetMs, revokedTargetMs] = [5_000, 10_000];
+
+export const start: Figure = {
+  name: 'start',
+  title: `start (lease released) to ready with ${GRANTS.toLocaleString('en')} grants of which ${LAPSING.toLocaleString('en')} lapsed while it was down; and until those are revoked`,
+  target: '≤ 5 s, ≤ 10 s',
+  method:
+    'hallpass is stopped by SIGTERM shortly before the grants end and started right after, too soon for their dead-man Jobs. From the start of the process until /readyz is ready, and until a watch shows the last of their bindings gone.',
+  async measure(progress) {
+    const { lab, lapseAt } = await tenThousandGrants(progress);
+    const { hallpass } = lab;
+    const bindings = await Follower.start(lab.admin, roleBindings, {
+      labelSelector: LABELS.grant,
+      stateOf: () => 'present',
+    });
+    await bindings.until(() => bindings.count('present') >= GRANTS, 'the bindings to be there');
+    const left = lapseAt - 3_000 - Date.now();
+    if (left < 0) throw new Error('the grants that were to lapse now have lapsed already');
+    progress(`${Math.round(left / 1000)} s until ${LAPSING} of them end`);
+    await delay(left);
+    await hallpass.stop();
+    await delay(lapseAt + 500 - Date.now());
+    const from = Date.now();
+    await hallpass.restart();
+    const readyMs = Date.now() - from;
+    progress(`ready after ${seconds(readyMs)}`);
+    await bindings.until(() => bindings.goneAt.size >= LAPSING, 'bindings to go');
+    const revokedMs = Math.max(...bindings.goneAt.values()) - from;
+    bindings.stop();
+    const resident = await residentMegabytes(hallpass.pid);
+    return {
+      value: `${seconds(readyMs)}, ${seconds(revokedMs)}`,
+      met: readyMs <= readyTargetMs && revokedMs <= revokedTargetMs,
+      details: [['resident memory right after', `${resident.toFixed(0)} MB`]],
+    };
+  },
+};

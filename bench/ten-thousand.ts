@@ -1,0 +1,71 @@
+// Ten thousand Active grants, made once for all figures that look at them.
+import { agentGrants } from '../src/api/grant.ts';
+import type { Progress } from './figure.ts';
+import { conditionOf, Follower, phaseOf } from './follower.ts';
+import { type Lab, makeIdentities, makeNamespaces, names, openLab, requestGrants, wholeSecondIn } from './lab.ts';
+import { quiet } from './metrics.ts';
+
+export const GRANTS = 10_000;
+/** As many of them end early. */
+export const LAPSING = 1_000;
+const namespaceCount = 200;
+
+export type TenThousand = {
+  lab: Lab;
+  /** When those that end early do, in ms since the epoch: after the other figures have been taken. */
+  lapseAt: number;
+};
+
+let made: Promise<TenThousand> | undefined;
+
+/** Resolves once all are Active, every dead-man Job has started, and hallpass has nothing left to do. */
+export function tenThousandGrants(progress: Progress): Promise<TenThousand> {
+  made ??= make(progress);
+  return made;
+}
+
+/** Ends what was made, if anything was. */
+export async function endTenThousand(): Promise<void> {
+  const lab = await made?.then(
+    (those) => those.lab,
+    () => undefined,
+  );
+  made = undefined;
+  await lab?.stop();
+}
+
+async function make(progress: Progress): Promise<TenThousand> {
+  const lab = await openLab(progress, { fastControllers: true });
+  try {
+    const namespaces = names('ns', namespaceCount);
+    await makeNamespaces(lab, namespaces);
+    await makeIdentities(lab, namespaces);
+    const phases = await Follower.start(lab.admin, agentGrants, { stateOf: phaseOf });
+    const deadMen = await Follower.start(lab.admin, agentGrants, { stateOf: conditionOf('DeadMan') });
+    const ticker = setInterval(() => progress(`${phases.count('Active')} of ${GRANTS} grants are Active`), 15_000);
+    const requests = (prefix: string, count: number, validity: { duration?: string; notAfter?: string }) =>
+      names(prefix, count).map((name, index) => ({
+        namespace: namespaces[index % namespaceCount] ?? '',
+        name,
+        validity,
+      }));
+    await requestGrants(lab, requests('long', GRANTS - LAPSING, { duration: '8h' }));
+    const left = (GRANTS - LAPSING) / 2;
+    await phases.until(() => phases.count('Active') >= left, 'half of the grants to be Active');
+    await phases.until(() => phases.count('Active') === GRANTS - LAPSING, 'grants to be Active');
+    const lapseAt = wholeSecondIn(180_000);
+    const notAfter = new Date(lapseAt).toISOString().replace('.000Z', 'Z');
+    await requestGrants(lab, requests('short', LAPSING, { notAfter }));
+    await phases.until(() => phases.count('Active') === GRANTS, 'all grants to be Active');
+    clearInterval(ticker);
+    progress('all are Active; until their Jobs have started and nothing is left to do');
+    await deadMen.until(() => deadMen.count('True') === GRANTS, 'dead-man Jobs to have started');
+    await quiet(lab.hallpass.healthUrl, 5_000);
+    phases.stop();
+    deadMen.stop();
+    return { lab, lapseAt };
+  } catch (error) {
+    await lab.stop();
+    throw error;
+  }
+}
