@@ -83,7 +83,7 @@ export function startController(o: {
 
   function succeed(key: string, priority: number, result: Result): ReconcileResult {
     o.queue.forget(key);
-    if (result?.requeueAfterMs === undefined || result.requeueAfterMs <= 0) return 'success';
+    if (result?.requeueAfterMs === undefined) return 'success';
     o.queue.add(key, { afterMs: result.requeueAfterMs, priority: result.priority ?? priority });
     return 'requeue_after';
   }

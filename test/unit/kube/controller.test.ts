@@ -120,6 +120,18 @@ describe('startController', () => {
     await controller.stop();
   });
 
+  it('calls again at once after requeueAfterMs 0, behind what is more urgent', async () => {
+    const script: Result[] = [{ requeueAfterMs: 0, priority: INITIAL }];
+    const { clock, queue, calls, controller } = start(async () => script.shift());
+    queue.add('a', { priority: URGENT });
+    await clock.advanceAsync(0);
+    expect(calls.map((c) => [c.key, c.priority])).to.deep.equal([
+      ['a', URGENT],
+      ['a', INITIAL],
+    ]);
+    await controller.stop();
+  });
+
   it('uses the priority that a result names for its requeue', async () => {
     const script: Result[] = [{ requeueAfterMs: 10, priority: INITIAL }];
     const { clock, queue, calls, controller } = start(async () => script.shift());
