@@ -50,7 +50,7 @@ export async function remove(by: Caller, path: string): Promise<void> {
 
 /** Calls until it is answered as wanted: caches and policies take effect some 100 ms after a write. */
 export async function until(by: Caller, call: Call, wanted: (answer: Answer) => boolean): Promise<Answer> {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const answer = await by.call(call);
     if (wanted(answer)) return answer;

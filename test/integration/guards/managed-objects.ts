@@ -195,6 +195,22 @@ export function operator(twins: () => Twins): void {
     await passesGuards(twins(), 'operator', made.roleNamed(made.otherName, labels));
   });
 
+  it('hands on no right by which access is made, though it holds some where it issues', async () => {
+    const { body } = made.roleNamed(made.otherName, labels);
+    const role = (...rules: object[]): Call => ({ ...made.role, body: { ...Object(body), rules } });
+    const reason = { by: 'hallpass-roles', says: /without rules over RBAC, ServiceAccounts, kinds of hallpass/ };
+    const read = { apiGroups: [''], resources: ['pods'], verbs: ['get'] };
+    const bind = { apiGroups: ['rbac.authorization.k8s.io'], resources: ['rolebindings'], verbs: ['create'] };
+    const become = { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['create'] };
+    const change = { apiGroups: ['hallpass.dev'], resources: ['agentgrants'], verbs: ['patch'] };
+    for (const rule of [bind, become, change]) await refusedByGuard(twins(), 'operator', role(read, rule), reason);
+    const anything = role({ apiGroups: ['*'], resources: ['*'], verbs: ['*'] });
+    const all = await twins().guarded.callers.operator.call(dryRun(anything));
+    expect(all.code, 'whether by the guard or by the API server').to.equal(403);
+    await passesGuards(twins(), 'operator', role(read));
+    await passesGuards(twins(), 'operator', role());
+  });
+
   it('binds agents only, and only the Role that it wrote', async () => {
     const one = (o: object) =>
       made.bindingNamed(made.uidName.replace('1', '3'), { labels: made.grantLabels(made.uid.replace('1', '3')), ...o });
