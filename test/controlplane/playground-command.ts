@@ -102,7 +102,8 @@ async function serve(replicas: number): Promise<void> {
         );
       each.exited.then(told);
     }
-    process.send?.('ready');
+    // Whoever ran `make up` may have been interrupted: the playground is up all the same.
+    if (process.connected) process.send?.('ready', () => {});
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     console.error(message);

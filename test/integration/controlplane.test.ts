@@ -1,10 +1,12 @@
 // The control plane that all integration tests stand on: complete, alone, and gone when its starter is.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, readFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
 
@@ -17,6 +19,16 @@ async function runs(pid: number): Promise<boolean> {
   }
   const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') R');
   return !/\) [ZX]/.test(state);
+}
+
+/** The processes that a process has started and that still run. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,ppid=,stat=,comm=']);
+  return stdout
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, parent, state, command]) => Number(parent) === pid && !state?.startsWith('Z') && command !== 'ps')
+    .map(([child]) => Number(child));
 }
 
 const exists = (path: string) =>
@@ -89,6 +101,15 @@ describe('a control plane', () => {
     expect((await second.kubectl(['get', 'configmap', 'kept'])).code).to.equal(0);
   });
 
+  it('says why it cannot start, and leaves nothing behind', async () => {
+    const error = await startControlPlane({ apiServerFlags: ['--no-such-flag'] }).catch((reason) => reason);
+    expect(error).to.be.instanceOf(Error);
+    expect(error.message).to.contain('kube-apiserver').and.to.contain('no-such-flag');
+    // The supervisors of the two that run, and no third one.
+    const supervisors = new Set([first.supervisor.pid, second.supervisor.pid]);
+    expect((await childrenOf(process.pid)).filter((pid) => !supervisors.has(pid))).to.deep.equal([]);
+  });
+
   it('leaves neither processes nor state behind when it is stopped', async () => {
     const third = await startControlPlane();
     const pids = [third.apiServer.pid, third.controllerManager.pid, third.supervisor.pid];
@@ -129,3 +150,42 @@ function startElsewhere(): ChildProcess & { stdout: NodeJS.ReadableStream } {
     setInterval(() => {}, 60_000);`;
   return spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
+
+describe("a control plane's programs", () => {
+  const module = join(dirname(import.meta.dirname), 'controlplane', 'binaries.ts');
+  let directory: string;
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'hallpass-binaries-'));
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  async function program(folder: string, name: string, version: string): Promise<string> {
+    const path = join(directory, folder);
+    await mkdir(path, { recursive: true });
+    await writeFile(join(path, name), `#!/bin/sh\necho "Version: ${version}"\n`, { mode: 0o755 });
+    return path;
+  }
+
+  /** Where a process with this environment finds etcd. */
+  async function found(environment: NodeJS.ProcessEnv): Promise<string> {
+    const script = `import { binary } from ${JSON.stringify(module)}; console.log(await binary('etcd'));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+      env: { ...process.env, KUBEBUILDER_ASSETS: '', ...environment },
+    });
+    return stdout.trim();
+  }
+
+  it('come from KUBEBUILDER_ASSETS first, then from PATH', async () => {
+    const assets = await program('assets', 'etcd', '3.6.1');
+    const path = `${await program('path', 'etcd', '3.6.2')}:${process.env.PATH}`;
+    expect(await found({ KUBEBUILDER_ASSETS: assets, PATH: path })).to.equal(join(assets, 'etcd'));
+    expect(await found({ PATH: path })).to.equal(join(directory, 'path', 'etcd'));
+  });
+
+  it('are built, or taken from the cache, where those are too old to serve', async () => {
+    const old = await program('old', 'etcd', '3.4.9');
+    const built = await found({ KUBEBUILDER_ASSETS: old, PATH: `${old}:${process.env.PATH}` });
+    expect(built).to.match(/hallpass\/controlplane\/.*\/etcd$/);
+  });
+});
