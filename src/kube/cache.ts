@@ -1,7 +1,8 @@
 // A copy of all objects of a kind, with indexes and events, kept in step with the API server.
 import { setImmediate as turn } from 'node:timers/promises';
+import { parseObject } from './answers.ts';
 import { CacheIndex } from './cache-index.ts';
-import { type Client, parseObject, type Selection } from './client.ts';
+import type { Client, Selection } from './client.ts';
 import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
 import { isLaterVersion, type KubeObject, keyOf, type ObjectRef, type Resource, resourceName } from './object.ts';

@@ -1,15 +1,15 @@
 // The client of the API server: typed reads and writes of any kind, with the retries that the server asks for.
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ApiError, answerError, isExpired, notKubernetes, UnexpectedAnswerError } from './api-error.ts';
+import { type AnsweredRequest, jsonIn, objectIn, parseObject, readRefusal, unexpected } from './answers.ts';
+import { ApiError, answerError, isExpired } from './api-error.ts';
 import type { ServerClock } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import { isRecord } from './json.ts';
-import { printable } from './log.ts';
 import type { KubeMetrics } from './metrics.ts';
 import { apiVersionOf, type KubeObject, type NewObject, type ObjectRef, type Resource } from './object.ts';
 import { objectPath, pathOf, queryOf, resourceOfPath } from './paths.ts';
-import { type Answer, readWhole, Transport } from './transport.ts';
+import { type Answer, Transport } from './transport.ts';
 
 export {
   ApiError,
@@ -47,18 +47,6 @@ const contentTypes = {
   json: 'application/json-patch+json',
   apply: 'application/apply-patch+yaml',
 };
-
-/** Reads one object of a kind; an error names the object and the field. */
-export function parseObject<T extends KubeObject>(resource: Resource<T>, value: unknown): T {
-  try {
-    return resource.parse(value);
-  } catch (error) {
-    const metadata = isRecord(value) && isRecord(value.metadata) ? value.metadata : {};
-    const name = [metadata.namespace, metadata.name].filter((part) => typeof part === 'string').join('/');
-    const why = error instanceof Error ? printable(error.message.replaceAll(/\s+/g, ' '), 300) : 'unknown';
-    throw new UnexpectedAnswerError(`${resource.kind} ${printable(name)} cannot be read: ${why}`);
-  }
-}
 
 /** Speaks to one API server. Throws ApiError, ConnectionError or UnexpectedAnswerError, or the signal's reason. */
 export class Client {
@@ -128,10 +116,10 @@ export class Client {
       // No resourceVersion: the most recent, and the only way in which the server pages.
       const query = queryOf({ labelSelector, fieldSelector, limit: whole ? undefined : limit, continue: next });
       const answer = await this.#send('GET', path + query, resource.plural, undefined, selection);
-      const list = this.#parsed('GET', path, answer);
+      const list = objectIn(answer, this.#request('GET', path));
       const { metadata } = list;
       if (list.kind !== `${resource.kind}List` || !isRecord(metadata) || typeof metadata.resourceVersion !== 'string') {
-        throw this.#unexpected('GET', path, answer, list);
+        throw unexpected(answer, this.#request('GET', path), list);
       }
       const items = Array.isArray(list.items) ? list.items : [];
       next = typeof metadata.continue === 'string' && metadata.continue !== '' ? metadata.continue : undefined;
@@ -211,13 +199,13 @@ export class Client {
   /** Posts to a path: reviews and subresources such as tokens. The answer is for the caller to parse. */
   async createRaw(path: string, body: object, options: RequestOptions = {}): Promise<unknown> {
     const answer = await this.#send('POST', path, resourceOfPath(path), { body: JSON.stringify(body) }, options);
-    return this.#parsed('POST', path, answer);
+    return objectIn(answer, this.#request('POST', path));
   }
 
   /** Reads a path: what the API server serves beside objects, `/version` for instance. */
   async getRaw(path: string, options: RequestOptions = {}): Promise<unknown> {
     const answer = await this.#send('GET', path, resourceOfPath(path), undefined, options);
-    return this.#json('GET', path, answer);
+    return jsonIn(answer, this.#request('GET', path));
   }
 
   /** Opens a watch on a connection of its own; its body is one event a line. `timeoutMs` is until the headers. */
@@ -235,7 +223,7 @@ export class Client {
       if (response.statusCode === 200) return response;
       const answer = await readRefusal(response);
       if (answer.status === 401 && this.#transport.canRefresh && !refreshed) continue;
-      throw this.#answerError('GET', path, answer);
+      throw answerError({ ...this.#request('GET', path), ...answer });
     }
   }
 
@@ -264,32 +252,13 @@ export class Client {
       body === undefined ? undefined : { body, contentType },
       options,
     );
-    const object = this.#parsed(method, path, answer);
-    if (object.kind !== resource.kind) throw this.#unexpected(method, path, answer, object);
+    const object = objectIn(answer, this.#request(method, path));
+    if (object.kind !== resource.kind) throw unexpected(answer, this.#request(method, path), object);
     return parseObject(resource, object);
   }
 
-  #json(method: string, path: string, answer: Answer): unknown {
-    try {
-      return JSON.parse(answer.body);
-    } catch {
-      throw this.#unexpected(method, path, answer, undefined);
-    }
-  }
-
-  #parsed(method: string, path: string, answer: Answer): Record<string, unknown> {
-    const value = this.#json(method, path, answer);
-    if (!isRecord(value) || typeof value.kind !== 'string') throw this.#unexpected(method, path, answer, value);
-    return value;
-  }
-
-  #unexpected(method: string, path: string, answer: Answer, value: unknown): Error {
-    const found = isRecord(value) && typeof value.kind === 'string' ? `kind ${value.kind}` : 'no kind';
-    return notKubernetes({ request: `${method} ${path}`, server: this.server, contentType: answer.contentType, found });
-  }
-
-  #answerError(method: string, path: string, answer: Answer): Error {
-    return answerError({ request: `${method} ${path.split('?')[0]}`, server: this.server, ...answer });
+  #request(method: string, path: string): AnsweredRequest {
+    return { request: `${method} ${path.split('?')[0]}`, server: this.server };
   }
 
   async #send(
@@ -316,7 +285,7 @@ export class Client {
         refreshed = true;
         continue;
       }
-      const error = this.#answerError(method, path, answer);
+      const error = answerError({ ...this.#request(method, path), ...answer });
       // Asked to come back, which says that nothing was done: as client-go, for 429 and for errors that carry the header.
       const wait = answer.retryAfter !== undefined && error instanceof ApiError ? error.retryAfterSeconds : undefined;
       if (wait === undefined || (answer.status !== 429 && answer.status < 500) || retries >= maxRetries) throw error;
@@ -346,23 +315,4 @@ export class Client {
       throw error;
     }
   }
-}
-
-// The body of a refused stream; one that doesn't come in time doesn't matter.
-function readRefusal(response: IncomingMessage): Promise<Answer> {
-  return new Promise((resolve) => {
-    const without = () =>
-      resolve({
-        status: response.statusCode ?? 0,
-        contentType: '',
-        retryAfter: response.headers['retry-after'],
-        body: '',
-      });
-    const timer = setTimeout(() => response.destroy(), 5000);
-    response.on('close', () => {
-      clearTimeout(timer);
-      without();
-    });
-    readWhole(response, resolve, without);
-  });
 }

@@ -92,7 +92,8 @@ describe('the client, on a real API server', () => {
 
   it('loses no field of a Job that it replaces', async () => {
     const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'x', image: 'x', command: ['true'] }] } };
-    const spec = { parallelism: 0, activeDeadlineSeconds: 600, template };
+    // Left alone by the Job controller, whose status would come in between.
+    const spec = { parallelism: 0, activeDeadlineSeconds: 600, managedBy: 'hallpass.test/nobody', template };
     const created = await client.create(jobs, { metadata: { namespace: 'default', name: 'whole' }, spec });
     const replaced = await client.replace(jobs, { ...created, spec: { ...created.spec, activeDeadlineSeconds: 300 } });
     expect(replaced.spec).to.deep.equal({ ...created.spec, activeDeadlineSeconds: 300 });
