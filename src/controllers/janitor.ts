@@ -34,11 +34,10 @@ export async function sweep(
     try {
       // The cache of grants may lag behind the others; a living grant is not swept.
       const grant = await client.get(agentGrants, ref);
+      // What is read here is no news to the cache's subscribers any more, so its reconciler is told.
       caches.grants.observe(grant);
-      if (grant.metadata.uid === grantUid) {
-        enqueue(keyOf(grant.metadata));
-        return undefined;
-      }
+      enqueue(keyOf(grant.metadata));
+      if (grant.metadata.uid === grantUid) return undefined;
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
