@@ -3,17 +3,16 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
+import { access, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Credentials } from '../../src/kube/credentials.ts';
 import { controlPlaneBinaries, type Program } from './binaries.ts';
 import { createCertificateAuthority, type Signed, signingKeys } from './certificates.ts';
 import { clusterEntry, type KubeconfigUser, writeKubeconfig } from './kubeconfig.ts';
 import { freePort } from './ports.ts';
-import { type Supervised, type Supervisor, startSupervisor } from './supervise.ts';
+import { answers } from './readiness.ts';
+import { type Supervisor, startSupervisor } from './supervise.ts';
 
 export type User = { user: string; groups?: readonly string[] };
 export type KubectlResult = { stdout: string; stderr: string; code: number };
@@ -81,7 +80,6 @@ const controllers = [
   'validatingadmissionpolicy-status-controller',
 ];
 
-const startTimeoutMs = 120_000;
 const admin: User = { user: 'hallpass-test-admin', groups: ['system:masters'] };
 
 async function temporaryDirectory(): Promise<string> {
@@ -93,66 +91,17 @@ async function temporaryDirectory(): Promise<string> {
   }
 }
 
-/** The status of GET `path`, undefined when no answer came. */
-function probe(credentials: Credentials, path: string): Promise<{ status: number; body: string } | undefined> {
-  return new Promise((resolve) => {
-    const call = request(
-      new URL(path, credentials.server),
-      {
-        ca: credentials.certificateAuthority,
-        cert: credentials.clientCertificate,
-        key: credentials.clientKey,
-        agent: false,
-        timeout: 5_000,
-      },
-      (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          body += chunk;
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-        response.on('error', () => resolve(undefined));
-      },
-    );
-    call.on('timeout', () => call.destroy());
-    call.on('error', () => resolve(undefined));
-    call.end();
-  });
-}
-
-/** Polls until `path` answers with an accepted status; throws with the log's end when the process ends before or time runs out. */
-async function answers(
-  credentials: Credentials,
-  path: string,
-  accept: (status: number) => boolean,
-  process: Supervised,
-): Promise<void> {
-  const until = performance.now() + startTimeoutMs;
-  for (;;) {
-    const answer = await probe(credentials, path);
-    if (answer && accept(answer.status)) return;
-    if (process.exit) throw new Error(`${process.name} ended at its start:\n${await process.tail()}`);
-    if (performance.now() > until) {
-      const last = answer ? `${answer.status} ${answer.body}` : 'no answer';
-      throw new Error(`${process.name} didn't answer ${path} in ${startTimeoutMs / 1000} s: ${last}`);
-    }
-    await delay(30);
-  }
-}
-
 /**
  * Starts a control plane and resolves when the API server is ready (some 4 s; the first build of its programs takes
- * minutes and reports progress on stderr). `stateDirectory` is made if missing and kept at the end; without it the state
- * is in a temporary directory, on a RAM disk where there is one, and removed at the end.
+ * minutes and reports progress on stderr). Its state is in a temporary directory, on a RAM disk where there is one, and
+ * removed at the end.
  */
 export async function startControlPlane(
-  o: { stateDirectory?: string; apiServerFlags?: string[]; controllerManagerFlags?: string[] } = {},
+  o: { apiServerFlags?: string[]; controllerManagerFlags?: string[] } = {},
 ): Promise<ControlPlane> {
   const binaries = await controlPlaneBinaries();
-  const directory = o.stateDirectory ?? (await temporaryDirectory());
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const supervisor = await startSupervisor(o.stateDirectory ? undefined : directory);
+  const directory = await temporaryDirectory();
+  const supervisor = await startSupervisor(directory);
   try {
     return await startIn(directory, supervisor, binaries, o);
   } catch (error) {

@@ -13,7 +13,6 @@ export type Order =
       arguments: string[];
       logFile: string;
       environment?: NodeJS.ProcessEnv;
-      directory?: string;
     }
   | { type: 'signal'; name: string; signal: NodeJS.Signals }
   | { type: 'end' };
@@ -48,11 +47,11 @@ export type Supervisor = {
 };
 
 /**
- * Starts a supervisor. `directory`, if given, is removed when it ends.
+ * Starts a supervisor. `directory` is removed when it ends.
  * The supervisor doesn't keep this process alive.
  */
-export async function startSupervisor(directory?: string): Promise<Supervisor> {
-  const child = fork(join(import.meta.dirname, 'supervisor.ts'), directory ? [directory] : [], {
+export async function startSupervisor(directory: string): Promise<Supervisor> {
+  const child = fork(join(import.meta.dirname, 'supervisor.ts'), [directory], {
     execArgv: [],
     // Of its own session, so that a terminal's interrupt reaches the parent only; never the parent's output, whose
     // readers would then wait for it.

@@ -29,7 +29,7 @@ function report(message: Report): void {
 function start(order: Extract<Order, { type: 'start' }>): void {
   const log = openSync(order.logFile, 'a', 0o600);
   const [command = order.command, ...rest] = [...tied, order.command, ...order.arguments];
-  const child = spawn(command, rest, { stdio: ['ignore', log, log], env: order.environment, cwd: order.directory });
+  const child = spawn(command, rest, { stdio: ['ignore', log, log], env: order.environment });
   closeSync(log);
   child.on('error', (error) =>
     report({ type: 'exited', name: order.name, code: null, signal: null, error: error.message }),
