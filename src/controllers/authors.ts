@@ -4,8 +4,8 @@ import * as z from 'zod';
 import type { GrantStamps, Stamp } from '../api/grant.ts';
 import type { Client } from '../kube/client.ts';
 import type { Access } from '../policy/access.ts';
-import type { AuthorsLack } from '../policy/decide.ts';
 import type { PolicyRule } from '../policy/rules.ts';
+import type { AuthorsLack } from '../policy/snapshot.ts';
 
 /** What a SubjectAccessReview asks about. An empty namespace means every namespace. */
 type Attributes = {

@@ -6,9 +6,10 @@ import { API_VERSION, FINALIZER } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
-import { isLive, type Snapshot, type Verdict } from '../policy/decide.ts';
+import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
+import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { deadManOf, grantStatus, type Standing } from './grant-status.ts';
 

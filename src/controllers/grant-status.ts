@@ -3,11 +3,11 @@
 import { isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { GrantStatus, ParsedGrant } from '../api/grant.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
-import { printable } from '../api/text.ts';
 import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
+import { printable } from '../text.ts';
 
 /** Where a grant stands in the cluster, which may be short of what was decided. */
 export type Standing = {

@@ -5,7 +5,6 @@ import type { EVENTS, Reason } from '../api/conditions.ts';
 import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
-import { printable } from '../api/text.ts';
 import { isAlreadyExists, isNotFound } from '../kube/client.ts';
 import { setCondition } from '../kube/conditions.ts';
 import type { Result } from '../kube/controller.ts';
@@ -14,6 +13,7 @@ import type { EventRecorder } from '../kube/events.ts';
 import { type ServiceAccount, serviceAccounts } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/standing.ts';
+import { printable } from '../text.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
 
 type Readiness = { ready: boolean; reason: Reason; message: string; stalled?: boolean };

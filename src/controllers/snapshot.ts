@@ -6,7 +6,7 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import { isLive, type NamespaceView, type Snapshot } from '../policy/decide.ts';
+import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,

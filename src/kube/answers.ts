@@ -1,8 +1,8 @@
 // Reads what the API server answered, and says so when it isn't what was asked for.
 import type { IncomingMessage } from 'node:http';
+import { printable } from '../text.ts';
 import { notKubernetes, UnexpectedAnswerError } from './api-error.ts';
 import { isRecord } from './json.ts';
-import { printable } from './log.ts';
 import type { KubeObject, Resource } from './object.ts';
 import { type Answer, readWhole } from './transport.ts';
 

@@ -1,6 +1,7 @@
 // What can go wrong between here and the API server, each with what was tried and what to do about it.
+
+import { printable } from '../text.ts';
 import { isRecord, stringOf } from './json.ts';
-import { printable } from './log.ts';
 
 /** One reason why an object was refused: the field it is about, and what is wrong with it. */
 export type Cause = { reason?: string; message?: string; field?: string };

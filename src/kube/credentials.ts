@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { printable } from './log.ts';
+import { printable } from '../text.ts';
 
 /**
  * An address and how to authenticate there. Certificates and key are PEM. `token` is asked before each request and caches

@@ -1,9 +1,10 @@
 // Events (events.k8s.io/v1): what people see under `kubectl describe` and `kubectl events`.
 import { randomUUID } from 'node:crypto';
+import { printable } from '../text.ts';
 import { ApiError, type Client, isNotFound } from './client.ts';
 import { EventCorrelator, type EventObject } from './event-correlator.ts';
 import { events } from './kinds.ts';
-import { type Log, printable } from './log.ts';
+import type { Log } from './log.ts';
 import { LruMap } from './lru.ts';
 import { microTime } from './micro-time.ts';
 

@@ -5,8 +5,8 @@ import { dirname, resolve } from 'node:path';
 import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
 import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
+import { printable } from '../text.ts';
 import { type Credentials, CredentialsError, cachedToken, tokenFile } from './credentials.ts';
-import { printable } from './log.ts';
 
 const named = z.array(z.looseObject({ name: z.string() })).nullish();
 const kubeconfigSchema = z.looseObject({ clusters: named, users: named, contexts: named });

@@ -1,5 +1,6 @@
 // The log: structured lines, JSON in a pod and readable on a terminal, with no control character from any object.
 import winston from 'winston';
+import { printable } from '../text.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -14,21 +15,12 @@ export type Log = {
 /** Drops every line: for callers that have no reader. */
 export const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-// C0 and C1 controls, line and paragraph separators, zero-width and directional marks (which reorder what a terminal
-// shows), the byte-order mark and the tag characters.
-const unprintable =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that must not reach a terminal
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
-
-/** The same text with what a terminal would obey or hide written as `\u{…}`, and cut to `limit` characters. */
-export function printable(text: string, limit = 4096): string {
-  const cut = text.length > limit ? `${text.slice(0, limit)}…` : text;
-  return cut.replace(unprintable, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
-}
+/** A field is to filter by; what is longer than this many characters is cut. */
+const longest = 4096;
 
 function printableValue(value: unknown, depth = 0): unknown {
-  if (typeof value === 'string') return printable(value);
-  if (value instanceof Error) return printable(value.message);
+  if (typeof value === 'string') return printable(value, longest);
+  if (value instanceof Error) return printable(value.message, longest);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
@@ -72,7 +64,7 @@ export function createLog(options: {
     (message: string, fields?: Fields): void => {
       const clean = fields ? printableValue(fields) : undefined;
       // Spread first: a field named like one of winston's own must not replace the level or the message.
-      logger.log({ ...(typeof clean === 'object' ? clean : undefined), level, message: printable(message) });
+      logger.log({ ...(typeof clean === 'object' ? clean : undefined), level, message: printable(message, longest) });
     };
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
 }

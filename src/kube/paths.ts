@@ -1,5 +1,5 @@
 // Where the API server serves what: the paths of kinds, objects and subresources.
-import { printable } from './log.ts';
+import { printable } from '../text.ts';
 import type { KubeObject, ObjectRef, Resource } from './object.ts';
 
 /** The path of a kind, in a namespace or over all of them. Every part is encoded: RBAC names may hold colons. */

@@ -4,48 +4,14 @@
 // is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
 
 import { isReason, isTerminal, type Phase } from '../api/conditions.ts';
-import type { GrantSpec, ParsedGrant } from '../api/grant.ts';
+import type { GrantSpec } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Finding, gates } from './gates.ts';
-import type { PolicyRule } from './rules.ts';
 import { milliseconds, type Term, term, timestamp, type Validity } from './schedule.ts';
-
-/** What is known of a namespace that a grant reaches. Undefined fields mean: not there. */
-export type NamespaceView = {
-  terminating: boolean;
-  /** From the annotation hallpass.dev/accepts-grants-from. */
-  acceptsGrantsFrom: string[];
-  /** The rules of hallpass-grantable, when deploy/namespace is applied here; undefined when it isn't. */
-  ceiling: PolicyRule[] | undefined;
-};
-
-/** What an author of the grant does not hold of what it hands out, as readable lines; empty when all is held. */
-export type AuthorsLack = { creator: string[]; requester: string[] };
-
-export type Snapshot = {
-  /** Milliseconds since the epoch, by the API server's clock. */
-  now: number;
-  grant: ParsedGrant;
-  /** specHash of the stored spec. */
-  hash: string;
-  identity: ParsedIdentity | undefined;
-  /** The receipt of this request, whoever used it. */
-  receipt: ParsedReceipt | undefined;
-  /** Open receipts of earlier specs of this very grant. */
-  superseded: ParsedReceipt[];
-  namespaces: ReadonlyMap<string, NamespaceView>;
-  /** How many grants of the same identity that hold access come before this one. */
-  activeBefore: number;
-  /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
-  intact: boolean;
-  /** What is wrong with the admission guards; empty when they are whole. */
-  guardProblems: string[];
-  /** Undefined until it was asked; the verdict says when asking is worth it. */
-  authorsLack: AuthorsLack | undefined;
-};
+import { isLive, type Snapshot } from './snapshot.ts';
 
 export type Verdict = {
   phase: Phase;
@@ -73,11 +39,6 @@ export const RESTORE_DELAY = 30_000;
 
 export function decide(snapshot: Snapshot): Verdict {
   return ended(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
-}
-
-/** Whether this grant, by its receipt, is the one that is using the request. */
-export function isLive({ grant, receipt }: Pick<Snapshot, 'grant' | 'receipt'>): boolean {
-  return receipt?.spec?.grant.uid === grant.metadata.uid && receipt.status.outcome === undefined;
 }
 
 /** What has ended stays ended: by the tombstone, or by the receipt when the tombstone is gone. */

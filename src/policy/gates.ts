@@ -2,10 +2,10 @@
 
 import type { Reason } from '../api/conditions.ts';
 import { type Access, describeRule } from './access.ts';
-import type { Snapshot } from './decide.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
 export type Finding = {

@@ -2,8 +2,9 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { decide, isLive, type NamespaceView, type Snapshot } from '../../../src/policy/decide.ts';
+import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
+import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
 import { grant, identity, MINUTE, NOON, namespace, receipt, snapshot } from './snapshots.ts';
 
 const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({

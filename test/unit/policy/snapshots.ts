@@ -4,8 +4,8 @@ import { type ParsedGrant, parseGrant } from '../../../src/api/grant.ts';
 import { type ParsedIdentity, parseIdentity } from '../../../src/api/identity.ts';
 import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
-import type { NamespaceView, Snapshot } from '../../../src/policy/decide.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
+import type { NamespaceView, Snapshot } from '../../../src/policy/snapshot.ts';
 
 /** Noon of a day; every test starts here. */
 export const NOON = Date.parse('2026-03-01T12:00:00Z');

@@ -1,7 +1,7 @@
 // Text from the cluster on its way to a terminal, a log or a status.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { printable } from '../../../src/api/text.ts';
+import { printable } from '../../src/text.ts';
 
 const dangerous = fc.constantFrom(
   '\u001b[2J',
