@@ -4,6 +4,7 @@ import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { receiptName } from '../api/request.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
@@ -89,11 +90,12 @@ export class GrantReconciler {
 
   async #snapshot(grant: ParsedGrant): Promise<Snapshot> {
     const snapshot = gather(this.#cluster, grant, { guardProblems: this.#guardProblems(), issuing: this.#issuing });
-    const { receipt, specHash, startTime } = grant.status;
+    const { receipt, startTime, phase } = grant.status;
+    const { namespace = '', name } = grant.metadata;
+    // One that was narrowed while it was suspended still rests on the receipt of the spec before.
+    const rests = startTime !== undefined && receipt === receiptName({ namespace, name }, grant.hash);
+    if (snapshot.receipt || !rests || isTerminal(phase)) return snapshot;
     // The receipt of a grant that was given access is missing: that ends the grant, so the cache's word is not enough.
-    if (snapshot.receipt || !receipt || !startTime || specHash !== grant.hash || isTerminal(grant.status.phase)) {
-      return snapshot;
-    }
     return { ...snapshot, receipt: await this.#readReceipt(receipt) };
   }
 
