@@ -52,7 +52,7 @@ export class GuardWatch {
     if (problems.join('\n') === this.#problems.join('\n')) return;
     this.#problems = problems;
     if (problems.length > 0) {
-      this.#log.error('the admission guards are not whole: nothing is granted until kubectl apply -k deploy/guards', {
+      this.#log.error('the admission guards are not whole: nothing new is granted', {
         problems,
       });
     } else {

@@ -37,6 +37,9 @@ export const PENDING_LIMIT = 7 * 24 * 3600_000;
 /** A suspended grant gets its access back only when all gates have passed for this long, so that rights don't flap. */
 export const RESTORE_DELAY = 30_000;
 
+/** From here on an end was not lived through by hallpass, and whoever reads the record should know. */
+const NOTICED_LATE = 10_000;
+
 export function decide(snapshot: Snapshot): Verdict {
   return ended(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
 }
@@ -85,10 +88,9 @@ function ending(snapshot: Snapshot): Verdict | undefined {
   const fixed = isLive(snapshot) ? fixedTerm(receipt) : undefined;
   if (fixed) {
     if (now >= fixed.end) {
-      return {
-        ...terminal('Expired', { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}` }),
-        term: fixed,
-      };
+      const noted = now >= fixed.end + NOTICED_LATE ? `; hallpass was away and noted it at ${timestamp(now)}` : '';
+      const finding: Finding = { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}${noted}` };
+      return { ...terminal('Expired', finding), term: fixed };
     }
     const gone = identityGone(snapshot, identity);
     return gone && { ...terminal('Expired', gone), term: fixed };

@@ -185,7 +185,7 @@ const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
     ? [
         {
           reason: 'GuardsMissing',
-          message: `hallpass grants nothing while its admission guards are not whole (${guardProblems.slice(0, 3).join('; ')}); a cluster admin runs: kubectl apply -k deploy/guards`,
+          message: `hallpass grants nothing while its admission guards are not whole (${listed(guardProblems, 3)})`,
         },
       ]
     : [];

@@ -191,6 +191,13 @@ describe('the decision about a live grant', () => {
     expect(summary(live({ now: NOON + HOUR }))).to.equal('Expired EndPassed');
   });
 
+  it('says so when its end was noted late, so that nobody takes it for access that lasted', () => {
+    expect(decide(live({ now: NOON + HOUR + 1_000 })).reasons[0]?.message).to.equal('it ended at 2026-03-01T13:00:00Z');
+    expect(decide(live({ now: NOON + HOUR + 14_000 })).reasons[0]?.message).to.equal(
+      'it ended at 2026-03-01T13:00:00Z; hallpass was away and noted it at 2026-03-01T13:00:14Z',
+    );
+  });
+
   const suspending: [string, Partial<Snapshot>, string][] = [
     [
       'the boundary is narrowed',
