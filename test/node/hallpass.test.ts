@@ -102,7 +102,7 @@ describe('hallpass on a real node', function () {
         items: z.array(
           z.object({
             metadata: z.object({ name: z.string() }),
-            spec: z.object({ containers: z.array(z.object({ image: z.string() })) }),
+            spec: z.object({ containers: z.array(z.object({ image: z.string(), args: z.array(z.string()) })) }),
             status: z.object({ containerStatuses: z.array(z.object({ ready: z.boolean() })) }),
           }),
         ),
@@ -113,7 +113,12 @@ describe('hallpass on a real node', function () {
       true,
       true,
     ]);
-    for (const pod of pods.items) expect(pod.spec.containers[0]?.image).to.equal('localhost/hallpass:dev');
+    for (const { spec } of pods.items) {
+      expect(spec.containers[0]?.image).to.equal('localhost/hallpass:dev');
+      expect(spec.containers[0]?.args, 'the image that dead-man Jobs name').to.include(
+        '--dead-man-image=localhost/hallpass:dev',
+      );
+    }
     expect(pods.items.map((pod) => pod.metadata.name)).to.include(await leader());
   });
 
@@ -149,7 +154,7 @@ describe('hallpass on a real node', function () {
       'wait',
       '--for=jsonpath={.status.phase}=Expired',
       'agentgrant/look',
-      '--timeout=10s',
+      '--timeout=3s',
     ]);
   });
 
