@@ -174,7 +174,10 @@ export class GrantActivation {
     });
   }
 
-  /** Issuing failed for a reason that people must mend. Nothing was given yet, so a receipt made for it is taken back. */
+  /**
+   * Issuing failed for a reason that people must mend: whatever it gives is withdrawn. As long as it gave nothing, the receipt
+   * made for it is taken back.
+   */
   async #refused(
     snapshot: Snapshot,
     verdict: Verdict,
@@ -185,11 +188,9 @@ export class GrantActivation {
     const { caches, client } = this.#cluster;
     const finding: Finding = { reason, message: error.message };
     const given = grant.status.phase === 'Active' || grant.status.phase === 'Suspended';
+    const namespaces = namespacesOf(caches, grant);
+    await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
     if (!given) {
-      const namespaces = namespacesOf(caches, grant).filter(
-        (namespace) => reason === 'DeadManRefused' || this.#isOurs(grant, namespace),
-      );
-      await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
       await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
       const { namespace = '', name } = grant.metadata;
       const receipt = caches.receipts.get({
@@ -212,13 +213,6 @@ export class GrantActivation {
     });
     this.#record.announce(grant, { ...verdict, phase: given ? 'Suspended' : 'Pending', reasons: [finding] });
     return { requeueAfterMs: REFUSED_RETRY };
-  }
-
-  #isOurs(grant: ParsedGrant, namespace: string): boolean {
-    const { caches } = this.#cluster;
-    return [caches.jobs, caches.roles, caches.roleBindings].some((cache) =>
-      cache.byIndex(INDEX.grantUid, grant.metadata.uid).some(({ metadata }) => metadata.namespace === namespace),
-    );
   }
 
   #cachedPlacements({ receipt, grant }: Snapshot): Placement[] {

@@ -1,9 +1,10 @@
 // Takes away what a grant was given: bindings first, in every namespace, then what they rested on.
 
+import { isOfGrant } from '../access/drift.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName } from '../api/names.ts';
 import type { Cache } from '../kube/cache.ts';
-import { type Client, isNotFound } from '../kube/client.ts';
+import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
 import { jobs, roleBindings, roles } from '../kube/kinds.ts';
 import type { KubeObject, ObjectRef, Resource } from '../kube/object.ts';
 import { type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
@@ -36,7 +37,7 @@ export function holdsAnything(caches: Caches, uid: string): boolean {
 /** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */
 export async function withdrawBindings({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
-  await all(namespaces, (namespace) => remove(client, roleBindings, caches.roleBindings, { namespace, name }));
+  await all(namespaces, (namespace) => remove(client, roleBindings, caches.roleBindings, { namespace, name }, uid));
 }
 
 /** Deletes what the bindings rested on. */
@@ -44,26 +45,43 @@ export async function withdrawRest({ client, caches }: Cluster, uid: string, nam
   const name = grantObjectName(uid);
   await all(namespaces, async (namespace) => {
     await Promise.all([
-      remove(client, roles, caches.roles, { namespace, name }),
-      remove(client, jobs, caches.jobs, { namespace, name }),
+      remove(client, roles, caches.roles, { namespace, name }, uid),
+      remove(client, jobs, caches.jobs, { namespace, name }, uid),
     ]);
   });
 }
 
-/** Deletes an object that may be gone already, and lets the cache know. */
+/** Deletes an object that may be gone already, and lets the cache know. One that only has the name of ours is left alone. */
 async function remove<T extends KubeObject>(
   client: Client,
   resource: Resource<T>,
   cache: Cache<T>,
   ref: ObjectRef,
+  uid: string,
 ): Promise<void> {
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
     await client.delete(resource, ref, { propagationPolicy: 'Background' });
   } catch (error) {
+    // The guards let hallpass delete nothing of others; that must not keep a grant from ending.
+    if (isForbidden(error) && (await isForeign(client, resource, ref, uid))) return;
     if (!isNotFound(error)) throw error;
   }
   cache.forget(ref);
+}
+
+async function isForeign<T extends KubeObject>(
+  client: Client,
+  resource: Resource<T>,
+  ref: ObjectRef,
+  uid: string,
+): Promise<boolean> {
+  try {
+    return !isOfGrant(await client.get(resource, ref), uid);
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
 }
 
 /** Does the same in every namespace; one that fails doesn't keep the others from being cleaned. Throws the first error. */
