@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type SetTimer, systemTimer } from './alarm.ts';
-import { type Client, isConflict, isNotFound } from './client.ts';
+import { type Client, isAlreadyExists, isConflict, isNotFound } from './client.ts';
 import { type Lease, leases } from './kinds.ts';
 import type { Log } from './log.ts';
 import { microTime } from './micro-time.ts';
@@ -103,7 +103,10 @@ export class LeaderElector {
           waitMs = Math.min(waitMs, held.forMs);
         }
       } catch (error) {
-        this.#log.warn('could not acquire the lease; trying again', { ...this.#ref, error: messageOf(error) });
+        // Several that start together race for it; all but one of them lose, which is as it should be.
+        const raced = isConflict(error) || isAlreadyExists(error);
+        const level = raced ? 'debug' : 'warn';
+        this.#log[level]('could not acquire the lease; trying again', { ...this.#ref, error: messageOf(error) });
       }
       if (this.#held === undefined) await this.#sleep(waitMs, signal);
     }
