@@ -65,6 +65,11 @@ function selectedContext(config: KubeConfig, paths: string, context: string | un
       `cluster ${printable(cluster.name, 120)} of the kubeconfig ${paths} has no usable server address`,
     );
   }
+  if (new URL(cluster.server).protocol === 'http:' && !cluster.skipTLSVerify) {
+    throw new CredentialsError(
+      `cluster ${printable(cluster.name, 120)} of the kubeconfig ${paths} has an http:// address, over which everybody on the way reads the credentials; use https://, or say insecure-skip-tls-verify: true if that is meant`,
+    );
+  }
   if (cluster.proxyUrl) {
     throw new CredentialsError(
       `cluster ${printable(cluster.name, 120)} of the kubeconfig ${paths} sets proxy-url, which is not supported`,

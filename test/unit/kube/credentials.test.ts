@@ -264,6 +264,19 @@ describe('credentials', () => {
       );
     });
 
+    it('are refused over http://, unless it says that this is meant', async () => {
+      const cluster = { server: 'http://127.0.0.1:8001' };
+      const open = await inDirectory('open', kubeconfig({ token: secret }, cluster));
+      const error = await rejection(loadCredentials({ ...nothing, kubeconfig: open }));
+      expect(error).to.be.instanceOf(CredentialsError);
+      expect(String(error)).to.include('http://').and.include('insecure-skip-tls-verify');
+      const meant = await inDirectory(
+        'meant',
+        kubeconfig({ token: secret }, { ...cluster, 'insecure-skip-tls-verify': true }),
+      );
+      expect((await loadCredentials({ ...nothing, kubeconfig: meant })).server).to.equal('http://127.0.0.1:8001');
+    });
+
     it('are refused when the file is missing', async () => {
       const error = await rejection(loadCredentials({ kubeconfig: join(directory, 'missing'), ...nothing }));
       expect(String(error)).to.include('missing').and.include('does not exist');
