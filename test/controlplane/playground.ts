@@ -42,7 +42,8 @@ async function answersReady(healthUrl: string): Promise<boolean> {
   }
 }
 
-async function startProcess(
+/** Starts one process of hallpass and doesn't wait for it to be ready. It ends with the control plane. */
+export async function startHallpass(
   controlPlane: ControlPlane,
   o: { name: string; kubeconfig: string; logFile: string; flags: string[] },
 ): Promise<HallpassProcess> {
@@ -112,7 +113,7 @@ export async function startPlayground(
     const kubeconfig = await controlPlane.kubeconfigFor({ tokenFile });
     const hallpass = await Promise.all(
       Array.from({ length: o.replicas ?? 1 }, (_, index) =>
-        startProcess(controlPlane, {
+        startHallpass(controlPlane, {
           name: `hallpass-${index}`,
           kubeconfig,
           logFile: o.logFile ?? join(controlPlane.directory, `hallpass-${index}.log`),

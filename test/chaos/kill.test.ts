@@ -1,0 +1,219 @@
+// hallpass killed at every step of issue and of lapse: before the API server has the write, and after, with the answer
+// lost. One process is stopped at all of them at once, each with a grant of its own, and killed; then a fresh one starts.
+import { expect } from 'chai';
+import { isTerminal } from '../../src/api/conditions.ts';
+import type { HallpassProcess } from '../controlplane/playground.ts';
+import { settled } from '../harness/invariants.ts';
+import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+import type { Held, Stop } from './write-proxy.ts';
+
+type Step = Pick<Stop, 'step' | 'nth' | 'namespace'> & {
+  said: string;
+  /** Whether the agent passes in HOME when hallpass dies before and after this step; undefined: it may be either. */
+  passes: [boolean | undefined, boolean | undefined];
+};
+
+const issue: Step[] = [
+  { said: 'the receipt is created', step: 'POST agentreceipts', passes: [false, false] },
+  { said: 'the Job is created', step: 'POST jobs', namespace: HOME, passes: [false, false] },
+  { said: 'the Role is created', step: 'POST roles', namespace: HOME, passes: [false, false] },
+  { said: 'the RoleBinding is created', step: 'POST rolebindings', namespace: HOME, passes: [false, false] },
+  { said: 'the status announces the access', step: 'PUT agentgrants/status', passes: [false, false] },
+  { said: 'the agent is bound', step: 'PUT rolebindings', namespace: HOME, passes: [false, true] },
+  { said: 'the status says Active', step: 'PUT agentgrants/status', nth: 2, passes: [true, true] },
+];
+/** Namespaces are seen to side by side, so here one may be done and the other not. */
+const issueElsewhere: Step[] = [
+  { said: 'the Role of a second namespace is created', step: 'POST roles', namespace: OTHER, passes: [false, false] },
+  {
+    said: 'the agent is bound in a second namespace',
+    step: 'PUT rolebindings',
+    namespace: OTHER,
+    passes: [undefined, undefined],
+  },
+];
+
+const withdrawal: Step[] = [
+  { said: 'the RoleBinding is deleted', step: 'DELETE rolebindings', namespace: HOME, passes: [true, false] },
+  {
+    said: 'the RoleBinding of a second namespace is deleted',
+    step: 'DELETE rolebindings',
+    namespace: OTHER,
+    passes: [undefined, undefined],
+  },
+  { said: 'the Role is deleted', step: 'DELETE roles', namespace: HOME, passes: [false, false] },
+  { said: 'the Job is deleted', step: 'DELETE jobs', namespace: HOME, passes: [false, false] },
+  { said: 'the receipt is closed', step: 'PATCH agentreceipts/status', passes: [false, false] },
+];
+const byDeadline: Step[] = [
+  ...withdrawal,
+  { said: 'the status says Expired', step: 'PUT agentgrants/status', passes: [false, false] },
+];
+const byDeletion: Step[] = [
+  ...withdrawal,
+  { said: 'the finalizer is removed', step: 'PATCH agentgrants', passes: [false, false] },
+];
+
+type Case = Step & { name: string; moment: Stop['moment']; title: string };
+
+function cases(prefix: string, steps: Step[]): Case[] {
+  return steps.flatMap((step, at) =>
+    (['before', 'after'] as const).map((moment) => ({
+      ...step,
+      moment,
+      name: `${prefix}-${at}-${moment}`,
+      title: `${moment === 'before' ? 'before' : 'just after'} ${step.said}`,
+    })),
+  );
+}
+
+const both = [HOME, OTHER];
+const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
+
+describe('hallpass killed by SIGKILL', function () {
+  this.timeout(120_000);
+  let setting: Setting;
+  const uids = new Map<string, string>();
+  const passed = new Map<string, boolean>();
+
+  const stopAt = ({ name, step, nth, namespace, moment }: Case) =>
+    setting.proxy.stopAt({ grant: name, step, nth, namespace, moment });
+  const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
+  const phase = (name: string) => setting.find(name)?.status.phase;
+
+  /** Kills the process that is stopped at all these places, and notes what it leaves behind. */
+  async function killAt(hallpass: HallpassProcess, held: Held[], stopped: Case[]): Promise<void> {
+    await Promise.all(held.map(({ arrived }) => arrived));
+    hallpass.kill('SIGKILL');
+    await hallpass.exited;
+    for (const { name } of stopped) {
+      uids.set(name, setting.find(name)?.metadata.uid ?? uids.get(name) ?? '');
+      passed.set(name, await setting.access(name));
+    }
+  }
+
+  function expectAccessAtDeath({ name, moment, passes: [before, after] }: Case): void {
+    const wanted = moment === 'before' ? before : after;
+    if (wanted !== undefined) expect(passed.get(name), 'access while no hallpass ran').to.equal(wanted);
+  }
+
+  before(async () => {
+    setting = await startSetting();
+  });
+  after(() => setting?.stop());
+
+  let current: HallpassProcess;
+
+  describe('while it issues', () => {
+    const lasting = cases('lasting', [...issue, ...issueElsewhere]);
+    /** Whose end comes while no hallpass runs. */
+    const short = cases('short', issue);
+    const ends = new Map<string, string | undefined>();
+
+    before(async () => {
+      current = await setting.start({ proxied: true });
+      await setting.leads(current);
+      const held = [...lasting, ...short].map(stopAt);
+      await Promise.all([
+        ...lasting.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),
+        ...short.map(({ name }) => setting.grant(name, { duration: '8s' }, both)),
+      ]);
+      await killAt(current, held, [...lasting, ...short]);
+      for (const { name } of [...lasting, ...short]) ends.set(name, receiptsOf(name)[0]?.spec?.expiresAt);
+      current = await setting.start({ proxied: true });
+      await setting.until('every interrupted grant to be Active or over', () => {
+        const done = short.every(({ name }) => isTerminal(phase(name)));
+        return done && lasting.every(({ name }) => phase(name) === 'Active');
+      });
+    });
+
+    for (const stopped of lasting) {
+      it(`${stopped.title}: the access is given, with the end that its receipt fixed`, async () => {
+        const { name } = stopped;
+        expectAccessAtDeath(stopped);
+        await setting.accessIs(true, name, both);
+        const [receipt, ...more] = receiptsOf(name);
+        expect(more).to.deep.equal([]);
+        expect(setting.find(name)?.status.expiresAt).to.equal(receipt?.spec?.expiresAt);
+        if (ends.get(name) !== undefined) expect(receipt?.spec?.expiresAt).to.equal(ends.get(name));
+      });
+    }
+
+    for (const stopped of short) {
+      it(`${stopped.title}, with the end passing before it is back: the access is gone for good`, async () => {
+        const { name } = stopped;
+        await setting.accessIs(false, name, both);
+        expect(phase(name)).to.equal('Expired');
+        const [receipt, ...more] = receiptsOf(name);
+        expect(more).to.deep.equal([]);
+        if (ends.get(name) !== undefined) expect(receipt?.spec?.expiresAt).to.equal(ends.get(name));
+      });
+    }
+
+    it('leaves every invariant as it was', async () => {
+      await settled(setting.admin);
+      expect(setting.history.violations).to.deep.equal([]);
+    });
+
+    it('is no reason to announce a grant twice', () => {
+      for (const { name } of [...lasting, ...short]) {
+        const granted = setting.caches.events
+          .list()
+          .filter(({ reason, regarding }) => reason === 'Granted' && regarding?.uid === uids.get(name));
+        expect(granted.length + granted.filter(({ series }) => series).length, name).to.be.at.most(1);
+      }
+    });
+  });
+
+  describe('while it withdraws', () => {
+    const lapsing = cases('lapsing', byDeadline);
+    const deleted = cases('deleted', byDeletion);
+
+    before(async () => {
+      const notAfter = inSeconds(8);
+      await Promise.all([
+        ...lapsing.map(({ name }) => setting.grant(name, { notAfter }, both)),
+        ...deleted.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),
+      ]);
+      await setting.until('every grant to be Active', () =>
+        [...lapsing, ...deleted].every(({ name }) => setting.isSettled(name)),
+      );
+      for (const { name } of deleted) uids.set(name, setting.find(name)?.metadata.uid ?? '');
+      const held = [...lapsing, ...deleted].map(stopAt);
+      await Promise.all(deleted.map(({ name }) => setting.remove(name)));
+      await killAt(current, held, [...lapsing, ...deleted]);
+      current = await setting.start();
+      await setting.until('every interrupted grant to be over', () => {
+        const closed = [...lapsing, ...deleted].every(({ name }) =>
+          receiptsOf(name).every(({ status }) => status.outcome !== undefined),
+        );
+        const gone = deleted.every(({ name }) => setting.find(name) === undefined);
+        return closed && gone && lapsing.every(({ name }) => isTerminal(phase(name)));
+      });
+    });
+
+    for (const stopped of lapsing) {
+      it(`at the deadline, ${stopped.title}: the access goes, and is recorded as expired`, async () => {
+        const { name } = stopped;
+        expectAccessAtDeath(stopped);
+        await setting.accessIs(false, name, both);
+        expect(phase(name)).to.equal('Expired');
+        expect(receiptsOf(name).map(({ status }) => status.outcome)).to.deep.equal(['Expired']);
+      });
+    }
+
+    for (const stopped of deleted) {
+      it(`after a deletion, ${stopped.title}: the access goes, and is recorded as revoked`, async () => {
+        const { name } = stopped;
+        expectAccessAtDeath(stopped);
+        await setting.accessIs(false, name, both);
+        expect(receiptsOf(name).map(({ status }) => status.outcome)).to.deep.equal(['Revoked']);
+      });
+    }
+
+    it('leaves every invariant as it was', async () => {
+      await settled(setting.admin);
+      expect(setting.history.violations).to.deep.equal([]);
+    });
+  });
+});
