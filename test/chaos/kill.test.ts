@@ -5,67 +5,8 @@ import { isTerminal } from '../../src/api/conditions.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
 import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
-import type { Held, Stop } from './write-proxy.ts';
-
-type Step = Pick<Stop, 'step' | 'nth' | 'namespace'> & {
-  said: string;
-  /** Whether the agent passes in HOME when hallpass dies before and after this step; undefined: it may be either. */
-  passes: [boolean | undefined, boolean | undefined];
-};
-
-const issue: Step[] = [
-  { said: 'the receipt is created', step: 'POST agentreceipts', passes: [false, false] },
-  { said: 'the Job is created', step: 'POST jobs', namespace: HOME, passes: [false, false] },
-  { said: 'the Role is created', step: 'POST roles', namespace: HOME, passes: [false, false] },
-  { said: 'the RoleBinding is created', step: 'POST rolebindings', namespace: HOME, passes: [false, false] },
-  { said: 'the status announces the access', step: 'PUT agentgrants/status', passes: [false, false] },
-  { said: 'the agent is bound', step: 'PUT rolebindings', namespace: HOME, passes: [false, true] },
-  { said: 'the status says Active', step: 'PUT agentgrants/status', nth: 2, passes: [true, true] },
-];
-/** Namespaces are seen to side by side, so here one may be done and the other not. */
-const issueElsewhere: Step[] = [
-  { said: 'the Role of a second namespace is created', step: 'POST roles', namespace: OTHER, passes: [false, false] },
-  {
-    said: 'the agent is bound in a second namespace',
-    step: 'PUT rolebindings',
-    namespace: OTHER,
-    passes: [undefined, undefined],
-  },
-];
-
-const withdrawal: Step[] = [
-  { said: 'the RoleBinding is deleted', step: 'DELETE rolebindings', namespace: HOME, passes: [true, false] },
-  {
-    said: 'the RoleBinding of a second namespace is deleted',
-    step: 'DELETE rolebindings',
-    namespace: OTHER,
-    passes: [undefined, undefined],
-  },
-  { said: 'the Role is deleted', step: 'DELETE roles', namespace: HOME, passes: [false, false] },
-  { said: 'the Job is deleted', step: 'DELETE jobs', namespace: HOME, passes: [false, false] },
-  { said: 'the receipt is closed', step: 'PATCH agentreceipts/status', passes: [false, false] },
-];
-const byDeadline: Step[] = [
-  ...withdrawal,
-  { said: 'the status says Expired', step: 'PUT agentgrants/status', passes: [false, false] },
-];
-const byDeletion: Step[] = [
-  ...withdrawal,
-  { said: 'the finalizer is removed', step: 'PATCH agentgrants', passes: [false, false] },
-];
-
-type Case = Step & { name: string; moment: Stop['moment']; title: string };
-
-function cases(prefix: string, steps: Step[]): Case[] {
-  return steps.flatMap((step, at) =>
-    (['before', 'after'] as const).map((moment) => ({
-      ...step,
-      moment,
-      name: `${prefix}-${at}-${moment}`,
-      title: `${moment === 'before' ? 'before' : 'just after'} ${step.said}`,
-    })),
-  );
-}
+import { byDeadline, byDeletion, type Case, cases, issue, issueElsewhere } from './steps.ts';
+import type { Held } from './write-proxy.ts';
 
 const both = [HOME, OTHER];
 const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();

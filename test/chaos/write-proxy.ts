@@ -26,6 +26,8 @@ export type Held = {
   arrived: Promise<void>;
   /** Lets it go on, to the server or with the answer. Resolves when the server has answered. */
   deliver(): Promise<void>;
+  /** Resets the connection on which hallpass waits for the answer. */
+  cut(): void;
 };
 
 export type WriteProxy = {
@@ -38,7 +40,13 @@ export type WriteProxy = {
   close(): Promise<void>;
 };
 
-type Waiting = Stop & { left: number; arrive: () => void; held: PromiseWithResolvers<void>; answered: () => void };
+type Waiting = Stop & {
+  left: number;
+  arrive: () => void;
+  held: PromiseWithResolvers<void>;
+  answered: () => void;
+  socket?: Socket;
+};
 
 const bodySchema = z.object({
   metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()).optional() }).optional(),
@@ -133,6 +141,7 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       const write = writeOf(incoming.method ?? 'GET', incoming.url ?? '/', body.toString());
       if (write) writes.push(write);
       const stop = stopFor(write);
+      if (stop) stop.socket = incoming.socket;
       if (stop?.moment !== 'before') {
         forward(incoming, body, response, stop);
         return;
@@ -158,7 +167,14 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       const arrived = Promise.withResolvers<void>();
       const answered = Promise.withResolvers<void>();
       const held = Promise.withResolvers<void>();
-      waiting.push({ ...stop, left: stop.nth ?? 1, arrive: arrived.resolve, held, answered: answered.resolve });
+      const entry: Waiting = {
+        ...stop,
+        left: stop.nth ?? 1,
+        arrive: arrived.resolve,
+        held,
+        answered: answered.resolve,
+      };
+      waiting.push(entry);
       const late = setTimeout(() => {
         const came = writes.filter(({ grant }) => grant === stop.grant).map(({ step }) => step);
         arrived.reject(new Error(`${stop.step} of grant ${stop.grant} didn't come; what came: ${came.join(', ')}`));
@@ -170,6 +186,7 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
           held.resolve();
           return answered.promise;
         },
+        cut: () => entry.socket?.resetAndDestroy(),
       };
     },
     close: () =>

@@ -1,0 +1,175 @@
+// Two replicas: the leader frozen, killed or stopped in the middle of its work, and what the other makes of it.
+import { expect } from 'chai';
+import { isTerminal } from '../../src/api/conditions.ts';
+import type { HallpassProcess } from '../controlplane/playground.ts';
+import { settled } from '../harness/invariants.ts';
+import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+import { type Case, cases, issue } from './steps.ts';
+import type { Held } from './write-proxy.ts';
+
+const both = [HOME, OTHER];
+
+describe('two replicas of hallpass', function () {
+  this.timeout(120_000);
+  let setting: Setting;
+  /** Behind the proxy, and leading when a scenario begins; the other is ready to take over. */
+  let leader: HallpassProcess;
+  let other: HallpassProcess;
+
+  const phase = (name: string) => setting.find(name)?.status.phase;
+  const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
+  const grantedEvents = (uid: string) =>
+    setting.caches.events
+      .list()
+      .filter(({ reason, regarding }) => reason === 'Granted' && regarding?.uid === uid)
+      .reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+  /** Starts two, of which the one behind the proxy leads. */
+  async function startBoth(): Promise<void> {
+    leader = await setting.start({ proxied: true });
+    await setting.leads(leader);
+    other = await setting.start();
+    await other.ready();
+  }
+
+  before(async () => {
+    setting = await startSetting();
+  });
+  after(() => setting?.stop());
+  afterEach(() => {
+    expect(setting.history.violations).to.deep.equal([]);
+  });
+
+  describe('of which the leader is frozen at every step of issue, and woken after the other took over', () => {
+    const deleted = cases('frozen-deleted', issue);
+    const lapsed = cases('frozen-lapsed', issue);
+    const all = [...deleted, ...lapsed];
+    let writesWhileFrozen: number;
+
+    before(async () => {
+      await startBoth();
+      const stopAt = ({ name, step, nth, namespace, moment }: Case): [string, Held] => [
+        name,
+        setting.proxy.stopAt({ grant: name, step, nth, namespace, moment }),
+      ];
+      const held = new Map(all.map(stopAt));
+      await Promise.all([
+        ...deleted.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),
+        ...lapsed.map(({ name }) => setting.grant(name, { duration: '5s' }, both)),
+      ]);
+      await Promise.all([...held.values()].map(({ arrived }) => arrived));
+      leader.kill('SIGSTOP');
+      await Promise.all(deleted.map(({ name }) => setting.remove(name)));
+      await setting.leads(other);
+      await setting.until('the other to revoke every grant', () => {
+        const gone = deleted.every(({ name }) => setting.find(name) === undefined);
+        return gone && lapsed.every(({ name }) => isTerminal(phase(name)));
+      });
+      // What the frozen one had sent already arrives only now; of the answers one half comes and the other never will.
+      await Promise.all(deleted.map(({ name }) => held.get(name)?.deliver()));
+      for (const { name, moment } of lapsed) {
+        if (moment === 'before') await held.get(name)?.deliver();
+        else held.get(name)?.cut();
+      }
+      writesWhileFrozen = setting.proxy.writes.length;
+      leader.kill('SIGCONT');
+    });
+
+    it('ends the woken one, which writes nothing more', async () => {
+      expect((await leader.exited).code).to.equal(1);
+      expect(setting.proxy.writes.slice(writesWhileFrozen)).to.deep.equal([]);
+      expect(await setting.log(leader)).to.contain('lost the lease');
+    });
+
+    for (const { name, title } of deleted) {
+      it(`${title}, and deleted meanwhile: nothing comes back`, async () => {
+        await setting.accessIs(false, name, both);
+        expect(setting.find(name)).to.equal(undefined);
+        await setting.until('its receipt, if it got one, to be closed', () =>
+          receiptsOf(name).every(({ status }) => status.outcome === 'Revoked'),
+        );
+        expect(receiptsOf(name).length).to.be.at.most(1);
+      });
+    }
+
+    for (const { name, title } of lapsed) {
+      it(`${title}, and lapsed meanwhile: nothing comes back`, async () => {
+        await setting.accessIs(false, name, both);
+        expect(phase(name)).to.equal('Expired');
+        expect(receiptsOf(name).map(({ status }) => status.outcome)).to.deep.equal(['Expired']);
+      });
+    }
+
+    it('leaves no orphan', () => settled(setting.admin));
+  });
+
+  describe('of which the leader is told to stop', () => {
+    it('finishes what it does, hands the lease over at once and ends with 0', async () => {
+      // The one that leads now has no proxy before it.
+      const standby = await setting.start({ proxied: true });
+      await standby.ready();
+      other.kill('SIGTERM');
+      expect((await other.exited).code).to.equal(0);
+      await setting.leads(standby);
+      leader = standby;
+      other = await setting.start();
+      await other.ready();
+
+      const held = setting.proxy.stopAt({ grant: 'handed-over', step: 'POST rolebindings', moment: 'before' });
+      await setting.grant('handed-over', { duration: '1h' });
+      await held.arrived;
+      leader.kill('SIGTERM');
+      const exited = leader.exited.then(({ code }) => ({ code, at: performance.now() }));
+      await held.deliver();
+      const { code, at } = await exited;
+      expect(code).to.equal(0);
+      await setting.until('the grant to be Active', () => phase('handed-over') === 'Active', 1_000);
+      await setting.leads(other);
+      const took = performance.now() - at;
+      console.log(`      the other leads ${seconds(took)} after the end of the one that was told to stop`);
+      expect(took).to.be.below(2_000);
+      await settled(setting.admin);
+    });
+  });
+
+  describe('of which the leader is killed while it issues', () => {
+    it('goes on within 15 s, and nothing is done twice', async () => {
+      const standby = await setting.start({ proxied: true });
+      await standby.ready();
+      other.kill('SIGTERM');
+      await setting.leads(standby);
+      leader = standby;
+      other = await setting.start();
+      await other.ready();
+
+      const names = issue.map((_, at) => `killed-${at}`);
+      const held = issue.map(({ step, nth, namespace }, at) =>
+        setting.proxy.stopAt({ grant: `killed-${at}`, step, nth, namespace, moment: 'after' }),
+      );
+      await Promise.all(names.map((name) => setting.grant(name, { duration: '1h' })));
+      await Promise.all(held.map(({ arrived }) => arrived));
+      const receipts = new Map(names.map((name) => [name, receiptsOf(name)[0]?.spec]));
+      leader.kill('SIGKILL');
+      const killedAt = performance.now();
+      await setting.until('every grant to be Active', () => names.every((name) => phase(name) === 'Active'));
+      const took = performance.now() - killedAt;
+      console.log(`      ${names.length} interrupted grants are Active ${seconds(took)} after the leader was killed`);
+      expect(took).to.be.below(15_000);
+      await settled(setting.admin);
+      for (const name of names) {
+        expect(receiptsOf(name).map(({ spec }) => spec)).to.deep.equal([receipts.get(name)]);
+        await setting.accessIs(true, name);
+      }
+      const uids = names.map((name) => setting.find(name)?.metadata.uid ?? '');
+      // The last of them said Active before it died, and so nobody is told again.
+      await setting.until('their events', () => uids.slice(0, -1).every((uid) => grantedEvents(uid) > 0));
+      expect(uids.map(grantedEvents)).to.deep.equal([...uids.slice(0, -1).map(() => 1), 0]);
+      for (const cache of [setting.caches.jobs, setting.caches.roles, setting.caches.bindings]) {
+        const made = (uid: string) =>
+          cache.list().filter((object) => object.metadata.name === `hallpass-${uid}`).length;
+        expect(uids.map(made)).to.deep.equal(uids.map(() => 1));
+      }
+    });
+  });
+});
