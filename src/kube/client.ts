@@ -55,7 +55,7 @@ export class Client {
   readonly #transport: Transport;
   readonly #mayWrite: () => void;
 
-  /** `mayWrite` is asked before each attempt at a write, and throws when this process may no longer make one. */
+  /** `mayWrite` is asked each time that a write is sent, and throws when this process may no longer make one. */
   constructor(options: {
     credentials: Credentials;
     userAgent?: string;
@@ -268,10 +268,10 @@ export class Client {
     content: { body: string; contentType?: string } | undefined,
     { signal, timeoutMs = defaultTimeoutMs }: RequestOptions,
   ): Promise<Answer> {
-    const outgoing = { method, path, timeoutMs, signal, ...content };
+    const mayBeSent = method === 'GET' ? undefined : this.#mayWrite;
+    const outgoing = { method, path, timeoutMs, signal, mayBeSent, ...content };
     let refreshed = false;
     for (let retries = 0; ; ) {
-      if (method !== 'GET') this.#mayWrite();
       const startedMs = performance.now();
       const answer = await this.#measured(
         method,

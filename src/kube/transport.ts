@@ -17,6 +17,8 @@ type Outgoing = {
   /** Until the end of the answer; of a stream, until its headers. */
   timeoutMs: number;
   signal?: AbortSignal;
+  /** Called right before each time that it is sent; what it throws is thrown to the caller, and nothing is sent. */
+  mayBeSent?: () => void;
 };
 
 // Go's API server closes a connection after 90 s without a request; closing first avoids most races with it.
@@ -86,13 +88,15 @@ export class Transport {
   /** Sends a request and reads its whole answer. Throws a ConnectionError when none came, or the signal's reason. */
   async send(outgoing: Outgoing, refreshToken = false): Promise<Answer> {
     const headers = await this.#headersFor(outgoing, refreshToken);
-    try {
-      return await this.#exchange(outgoing, headers, readWhole);
-    } catch (error) {
-      // The server closed a kept-alive connection just when it was used again: nothing was answered on it. Sending again
-      // is safe, also for writes, because their answer is the same or a 409 that callers take for an answer anyway.
-      if (error instanceof StaleSocketError) return await this.#exchange(outgoing, headers, readWhole);
-      throw error;
+    for (;;) {
+      try {
+        return await this.#exchange(outgoing, headers, readWhole);
+      } catch (error) {
+        // The server closed a kept-alive connection just when it was used again: nothing was answered on it. Sending again
+        // is safe, also for writes, because their answer is the same or a 409 that callers take for an answer anyway. It
+        // comes to an end, at the latest on a new connection.
+        if (!(error instanceof StaleSocketError)) throw error;
+      }
     }
   }
 
@@ -114,6 +118,7 @@ export class Transport {
         reject(signal.reason);
         return;
       }
+      outgoing.mayBeSent?.();
       const name = `${outgoing.method} ${outgoing.path}`;
       const sentAtMs = Date.now();
       let answered = false;

@@ -70,6 +70,37 @@ describe('the client', () => {
       expect(wire.received[2]?.body).to.equal(wire.received[1]?.body);
     });
 
+    it('does so once more when a further kept-alive connection was closed, too', async () => {
+      const { client, wire } = await connect((_, response, count) => {
+        if (count === 3 || count === 4) response.socket?.resetAndDestroy();
+        else sendJson(response, 201, roleBinding('x'));
+      });
+      await Promise.all([client.create(roleBindings, binding), client.create(roleBindings, binding)]);
+      await client.create(roleBindings, binding);
+      expect(wire.received).to.have.length(5);
+    });
+
+    it('does not send a write again once this process may not write any more', async () => {
+      let leads = true;
+      const mayWrite = () => {
+        if (!leads) throw new Error('not the leader');
+      };
+      const { client, wire } = await connect(
+        (_, response, count) => {
+          if (count === 1) {
+            sendJson(response, 201, roleBinding('x'));
+            return;
+          }
+          leads = false;
+          response.socket?.resetAndDestroy();
+        },
+        { mayWrite },
+      );
+      await client.create(roleBindings, binding);
+      expect(String(await rejection(client.create(roleBindings, binding)))).to.include('not the leader');
+      expect(wire.received).to.have.length(2);
+    });
+
     it('does not repeat a request whose new connection is reset', async () => {
       const { client, wire } = await connect((_, response) => response.socket?.resetAndDestroy());
       expect(await rejection(client.create(roleBindings, binding)))
