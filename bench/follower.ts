@@ -1,15 +1,16 @@
 // Follows all objects of a kind by a raw watch, cheaper than a cache, and tells when they have come to a state.
 import * as z from 'zod';
 import { LABELS } from '../src/api/names.ts';
-import { type Client, pathOf } from '../src/kube/client.ts';
+import type { Client } from '../src/kube/client.ts';
 import type { KubeObject, Resource } from '../src/kube/object.ts';
 import { type WatchEvent, watch } from '../src/kube/watch.ts';
 
-const timeoutMs = 600_000;
+const timeoutMs = 1_200_000;
 const named = z.object({
   metadata: z.object({
-    name: z.string(),
+    name: z.string().default(''),
     namespace: z.string().default(''),
+    resourceVersion: z.string(),
     labels: z.record(z.string(), z.string()).default({}),
   }),
 });
@@ -26,6 +27,7 @@ export class Follower {
   readonly #waiting = new Set<() => void>();
   readonly #stateOf: (object: unknown) => string;
   #failure: unknown;
+  #version = '';
 
   /** `stateOf` gives one word for an object, such as its phase. */
   static async start<T extends KubeObject>(
@@ -34,26 +36,29 @@ export class Follower {
     o: { labelSelector?: string; stateOf: (object: unknown) => string },
   ): Promise<Follower> {
     const follower = new Follower(o.stateOf);
-    await new Promise<void>((onOpen, reject) => {
-      watch({
-        client,
-        resource,
-        selection: { labelSelector: o.labelSelector },
-        // Of no version: what exists comes first.
-        resourceVersion: '',
-        timeoutSeconds: 3600,
-        silenceMs: () => 3_600_000,
-        signal: follower.#stopping.signal,
-        onOpen,
-        onEvent: (event) => follower.#take(event),
-      }).then(
-        () => follower.#fail(new Error(`the watch of ${pathOf(resource)} ended`)),
-        (error) => {
-          reject(error);
-          follower.#fail(error);
-        },
-      );
+    const opened = Promise.withResolvers<void>();
+    const follow = async () => {
+      for (;;) {
+        // The API server ends a watch now and then; this one goes on from where it was.
+        await watch({
+          client,
+          resource,
+          selection: { labelSelector: o.labelSelector },
+          // Of no version: what exists comes first.
+          resourceVersion: follower.#version,
+          timeoutSeconds: 3600,
+          silenceMs: () => 3_600_000,
+          signal: follower.#stopping.signal,
+          onOpen: opened.resolve,
+          onEvent: (event) => follower.#take(event),
+        });
+      }
+    };
+    follow().catch((error) => {
+      opened.reject(error);
+      follower.#fail(error);
     });
+    await opened.promise;
     return follower;
   }
 
@@ -91,8 +96,9 @@ export class Follower {
   }
 
   #take({ type, object }: WatchEvent): void {
-    if (type === 'BOOKMARK') return;
     const { metadata } = named.parse(object);
+    this.#version = metadata.resourceVersion;
+    if (type === 'BOOKMARK') return;
     const key = `${metadata.namespace}/${metadata.labels[LABELS.grantName] ?? metadata.name}`;
     const before = this.#states.get(key);
     if (before !== undefined) this.#counts.set(before, this.count(before) - 1);

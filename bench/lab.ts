@@ -1,6 +1,7 @@
 // A control plane with hallpass on it, and who acts there: an admin, hallpass's own account, and a person who asks for grants.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { agentGrants } from '../src/api/grant.ts';
 import { agentIdentities } from '../src/api/identity.ts';
 import {
   API_VERSION,
@@ -13,7 +14,7 @@ import { ApiError, Client } from '../src/kube/client.ts';
 import { cachedToken } from '../src/kube/credentials.ts';
 import { type HallpassProcess, type Playground, startPlayground } from '../test/controlplane/playground.ts';
 import type { Progress } from './figure.ts';
-import { conditionOf, Follower } from './follower.ts';
+import { conditionOf, Follower, phaseOf } from './follower.ts';
 import { inFlight } from './in-flight.ts';
 import { cpuSeconds } from './processes.ts';
 
@@ -35,10 +36,16 @@ export const REQUESTER = 'bench-requester';
  * `fastControllers` lifts the controller manager's client limits, for figures that it has no part in but whose set-up
  * would wait for it for minutes.
  */
-export async function openLab(progress: Progress, o: { fastControllers?: boolean } = {}): Promise<Lab> {
+export async function openLab(
+  progress: Progress,
+  o: { fastControllers?: boolean; apiServerFlags?: string[] } = {},
+): Promise<Lab> {
   progress('starting a control plane and hallpass');
   const fast = ['--kube-api-qps=1000', '--kube-api-burst=2000', '--concurrent-job-syncs=20'];
-  const playground = await startPlayground({ controllerManagerFlags: o.fastControllers ? fast : [] });
+  const playground = await startPlayground({
+    apiServerFlags: o.apiServerFlags,
+    controllerManagerFlags: o.fastControllers ? fast : [],
+  });
   const [hallpass] = playground.hallpass;
   if (!hallpass) throw new Error('no hallpass was started');
   const { server, certificateAuthority, directory } = playground;
@@ -151,6 +158,29 @@ export function grantPath(namespace: string): string {
 /** Creates grants as their requester, so many at a time. */
 export async function requestGrants({ requester }: Lab, requests: GrantRequest[], limit?: number): Promise<void> {
   await inFlight(requests, (each) => requester.createRaw(grantPath(each.namespace), grantBody(each)), limit);
+}
+
+/** How many grants `timeToIssue` makes. */
+export const WARM_UP = 100;
+
+/**
+ * How long this machine will take to make so many grants Active now, in ms, with room to spare: by the first hundred, in
+ * these namespaces. They are left there, and hallpass has warmed up on them.
+ */
+export async function timeToIssue(lab: Lab, namespaces: string[], grants: number): Promise<number> {
+  const phases = await Follower.start(lab.admin, agentGrants, { stateOf: phaseOf });
+  const sample = WARM_UP;
+  const from = performance.now();
+  const requests = names('warm', sample).map((name, index) => ({
+    namespace: namespaces[index % namespaces.length] ?? '',
+    name,
+    configMap: name,
+    validity: { duration: '8h' },
+  }));
+  await requestGrants(lab, requests);
+  const last = await phases.until(() => phases.count('Active') >= sample, 'the first grants to be Active');
+  phases.stop();
+  return ((last - from) / sample) * grants * 1.4 + 15_000;
 }
 
 /** So many names, `prefix-0` and on. */

@@ -20,6 +20,9 @@ import type { GrantMetrics } from './metrics.ts';
 import { gather } from './snapshot.ts';
 import { holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
+/** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
+const REST_DELAY = 250;
+
 export class GrantReconciler {
   readonly #cluster: Cluster;
   readonly #activation: GrantActivation;
@@ -158,8 +161,8 @@ export class GrantReconciler {
         if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
           this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);
         }
-        // Others may be due in the same second: their bindings are more urgent than what is left of this one.
-        if (priority >= URGENT) return { requeueAfterMs: 0, priority: NORMAL };
+        // Others may be due in the same second: their bindings come before what is left of this one, here and at the API server.
+        if (priority >= URGENT) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
       }
       await withdrawRest(this.#cluster, uid, namespaces);
     }
