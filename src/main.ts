@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// The operator's process: options, wiring, signals.
+// The process: options, wiring, signals.
 
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { LEASE_NAME, SYSTEM_NAMESPACE } from './api/names.ts';
+import { release } from './cli/release.ts';
 import { type Caches, openCaches } from './controllers/cluster.ts';
 import { GuardWatch } from './controllers/guards.ts';
 import { createGrantMetrics } from './controllers/metrics.ts';
@@ -13,22 +14,44 @@ import { ServerClock } from './kube/clock.ts';
 import { loadCredentials } from './kube/credentials.ts';
 import { EventRecorder } from './kube/events.ts';
 import { electorIdentity, LeaderElector } from './kube/leader.ts';
-import { createLog } from './kube/log.ts';
+import { createLog, type Log } from './kube/log.ts';
 import { createKubeMetrics } from './kube/metrics.ts';
 import { resourceName } from './kube/object.ts';
-import { type Options, parseOptions } from './options.ts';
+import { type Options, type ReleaseOptions, runCommand } from './options.ts';
 
-const options = parseOptions(process.argv.slice(2));
-const log = createLog({ level: options.logLevel, format: options.logFormat });
+await runCommand(process.argv.slice(2), {
+  async operate(o) {
+    const log = createLog({ level: o.logLevel, format: o.logFormat });
+    try {
+      await operate(o, log);
+    } catch (error) {
+      log.error(messageOf(error));
+      process.exitCode = 1;
+    }
+  },
+  async release(o) {
+    try {
+      if (!(await releaseAll(o))) process.exitCode = 1;
+    } catch (error) {
+      console.error(messageOf(error));
+      process.exitCode = 1;
+    }
+  },
+});
 
-try {
-  await run(options);
-} catch (error) {
-  log.error(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
+async function releaseAll({ kubeconfig, context, dryRun, force }: ReleaseOptions): Promise<boolean> {
+  const clock = new ServerClock();
+  const client = new Client({ credentials: await loadCredentials({ kubeconfig, context }), clock });
+  const print = (line: string) => console.log(line);
+  const width = process.stdout.isTTY ? process.stdout.columns : undefined;
+  try {
+    return await release({ client, clock, dryRun, force, print, width });
+  } finally {
+    client.close();
+  }
 }
 
-async function run(o: Options): Promise<void> {
+async function operate(o: Options, log: Log): Promise<void> {
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stopping.abort());
 
@@ -106,6 +129,10 @@ function cacheNotes(caches: Caches): string[] {
     if (cache.hasSynced) return [];
     return [`${resourceName(cache.resource)}: ${cache.lastError ?? 'not listed yet'}`];
   });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,140 @@
+// `hallpass release`: for when no hallpass runs any more. Takes our finalizer off every identity and grant, so that they and
+// their namespaces can be deleted, and says what access that leaves behind and how to end it.
+
+import { agentGrants } from '../api/grant.ts';
+import { agentIdentities } from '../api/identity.ts';
+import { FINALIZER, LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { type Client, isNotFound } from '../kube/client.ts';
+import type { ServerClock } from '../kube/clock.ts';
+import { type Job, jobs, leases, type RoleBinding, roleBindings } from '../kube/kinds.ts';
+import { type KubeObject, keyOf, type Resource, resourceName } from '../kube/object.ts';
+import { printable } from '../text.ts';
+import { table } from './table.ts';
+
+/** A lease that was renewed within this time, in milliseconds, is a living replica's: they renew every second. */
+const ALIVE = 30_000;
+
+const END_ALL = `kubectl delete rolebindings -A -l ${LABELS.grant}`;
+
+/**
+ * Releases, with the rights of whoever runs it: the verb `release` on identities and grants. `dryRun` changes nothing, `force`
+ * doesn't mind a replica that runs. `width`: of the terminal, in characters. Throws while a replica runs; returns whether
+ * everything was released, having said what was not.
+ */
+export async function release(o: {
+  client: Client;
+  clock: ServerClock;
+  dryRun: boolean;
+  force: boolean;
+  print: (line: string) => void;
+  width?: number;
+}): Promise<boolean> {
+  const { client, dryRun, print } = o;
+  const holder = await runningReplica(client, o.clock);
+  if (holder !== undefined && !o.force && !dryRun) {
+    throw new Error(
+      `hallpass runs: replica ${holder} holds Lease ${SYSTEM_NAMESPACE}/${LEASE_NAME} and renewed it in the last ${ALIVE / 1000} s. ` +
+        'While it runs, delete grants, identities or namespaces and it lets them go; release is for when none runs. ' +
+        'Stop it first, or use --force',
+    );
+  }
+  const failed = [...(await releaseKind(o, agentGrants)), ...(await releaseKind(o, agentIdentities))];
+  for (const line of failed) print(`Not released: ${line}`);
+  await report(o);
+  return failed.length === 0;
+}
+
+/** Releases every object of a kind and says how many. Returns which were not, and why. */
+async function releaseKind<T extends KubeObject>(
+  { client, dryRun, print }: { client: Client; dryRun: boolean; print: (line: string) => void },
+  resource: Resource<T>,
+): Promise<string[]> {
+  const held = (await listed(client, resource)).filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER));
+  const failed: string[] = [];
+  if (!dryRun) for (const object of held) failed.push(...(await letGo(client, resource, object)));
+  const kind = resourceName(resource);
+  print(`${dryRun ? 'Would release' : 'Released'}: ${held.length - failed.length} ${kind}`);
+  return failed;
+}
+
+/** Who leads now, by the Lease; undefined when nobody does. */
+async function runningReplica(client: Client, clock: ServerClock): Promise<string | undefined> {
+  try {
+    const { spec } = await client.get(leases, { namespace: SYSTEM_NAMESPACE, name: LEASE_NAME });
+    const renewed = Date.parse(spec?.renewTime ?? '');
+    if (!spec?.holderIdentity || Number.isNaN(renewed)) return undefined;
+    return clock.now().getTime() - renewed < ALIVE ? printable(spec.holderIdentity, 128) : undefined;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Every object of a kind; none when the kind itself is gone. */
+async function listed<T extends KubeObject>(
+  client: Client,
+  resource: Resource<T>,
+  labelSelector?: string,
+): Promise<T[]> {
+  try {
+    return (await client.list(resource, { labelSelector })).items;
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}
+
+/** Takes the finalizer off one object. Returns why it didn't, if so: one that can't be released keeps no other. */
+async function letGo<T extends KubeObject>(client: Client, resource: Resource<T>, { metadata }: T): Promise<string[]> {
+  const { uid, resourceVersion, finalizers = [] } = metadata;
+  const patch = { metadata: { uid, resourceVersion, finalizers: finalizers.filter((each) => each !== FINALIZER) } };
+  try {
+    await client.patch(resource, metadata, patch, { type: 'merge' });
+    return [];
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    return [
+      `${resource.kind} ${keyOf(metadata)}: ${printable(error instanceof Error ? error.message : String(error))}`,
+    ];
+  }
+}
+
+/** What access is left, when it ends by itself, and how to end it now. */
+async function report({ client, print, width }: { client: Client; print: (line: string) => void; width?: number }) {
+  const bindings = (await listed(client, roleBindings, LABELS.grant)).filter(({ subjects }) => subjects?.length);
+  if (bindings.length === 0) {
+    print('No access is left behind.');
+    return;
+  }
+  const running = new Map((await listed(client, jobs, LABELS.grant)).map((job) => [keyOf(job.metadata), job]));
+  print('');
+  print(
+    `${bindings.length} RoleBinding${bindings.length === 1 ? '' : 's'} still give access, each until its dead-man Job ends it:`,
+  );
+  const rows = bindings.map((binding) => rowOf(binding, running.get(keyOf(binding.metadata))));
+  for (const line of table(['NAMESPACE', 'AGENT', 'GRANT', 'ENDS'], rows.sort(byText), width)) print(`  ${line}`);
+  print('To end all of it now:');
+  print(`  ${END_ALL}`);
+  print('And what then gives no access any more:');
+  print(`  kubectl delete roles,jobs -A -l ${LABELS.grant}`);
+  print(`  kubectl delete serviceaccounts -A -l ${LABELS.identityUid}`);
+}
+
+function rowOf({ metadata, subjects }: RoleBinding, job: Job | undefined): string[] {
+  const [agent] = subjects ?? [];
+  const { [LABELS.grantNamespace]: namespace = '', [LABELS.grantName]: name = '' } = metadata.labels ?? {};
+  const who = agent ? `${agent.namespace ?? ''}/${agent.name.replace(/^hallpass-/, '')}` : '';
+  return [metadata.namespace ?? '', who, `${namespace}/${name}`, endOf(job)].map((text) => printable(text));
+}
+
+/** When the Job takes the binding down. One that is missing, suspended or not started counts no time. */
+function endOf(job: Job | undefined): string {
+  const start = Date.parse(job?.status?.startTime ?? '');
+  const seconds = job?.spec.activeDeadlineSeconds;
+  if (Number.isNaN(start) || seconds === undefined || job?.spec.suspend) return 'never by itself';
+  return new Date(start + seconds * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+function byText(a: string[], b: string[]): number {
+  return a.join('\0') < b.join('\0') ? -1 : 1;
+}
