@@ -71,6 +71,18 @@ export function grantUidOf(name: string): string | undefined {
   return UUID.test(uid) ? uid : undefined;
 }
 
+/** The uid of the grant that an object was made for: by its label and its name, since a label alone is easily copied. */
+export function grantUidOfObject({
+  name,
+  labels,
+}: {
+  name: string;
+  labels?: Record<string, string>;
+}): string | undefined {
+  const uid = grantUidOf(name);
+  return uid !== undefined && labels?.[LABELS.grant] === uid ? uid : undefined;
+}
+
 /** Labels of every object that gives a grant's access. */
 export function grantLabels(grant: { namespace: string; name: string; uid: string }): Record<string, string> {
   return {

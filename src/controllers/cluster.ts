@@ -2,7 +2,14 @@
 
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
-import { GRANTABLE_ROLE, ISSUER_ROLE, LABELS, OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from '../api/names.ts';
+import {
+  GRANTABLE_ROLE,
+  grantUidOfObject,
+  ISSUER_ROLE,
+  LABELS,
+  OPERATOR_SERVICE_ACCOUNT,
+  SYSTEM_NAMESPACE,
+} from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { Cache } from '../kube/cache.ts';
 import type { Client } from '../kube/client.ts';
@@ -134,11 +141,11 @@ export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity |
 }
 
 function isGrants({ metadata }: KubeObject): boolean {
-  return metadata.labels?.[LABELS.grant] !== undefined;
+  return grantUidOfObject(metadata) !== undefined;
 }
 
 function grantUids({ metadata }: KubeObject): string[] {
-  const uid = metadata.labels?.[LABELS.grant];
+  const uid = grantUidOfObject(metadata);
   return uid === undefined ? [] : [uid];
 }
 

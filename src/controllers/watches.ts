@@ -4,7 +4,7 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
-import { GRANTABLE_ROLE, LABELS, serviceAccountName } from '../api/names.ts';
+import { GRANTABLE_ROLE, grantUidOfObject, serviceAccountName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { CacheEvent } from '../kube/cache.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
@@ -58,7 +58,8 @@ export function watchChanges(o: {
     else queues.orphans.add(uid, { priority: priorityOf(event) });
   };
   const touched = <T extends KubeObject>(event: CacheEvent<T>): boolean => {
-    const uid = event.object.metadata.labels?.[LABELS.grant] ?? event.previous?.metadata.labels?.[LABELS.grant];
+    const uid =
+      grantUidOfObject(event.object.metadata) ?? (event.previous && grantUidOfObject(event.previous.metadata));
     if (uid === undefined) return false;
     if (!event.own) touchGrant(uid, event);
     return true;

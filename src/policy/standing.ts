@@ -1,6 +1,6 @@
 // Rights that an agent has from bindings that hallpass did not make. hallpass can't take them away, so it reports them.
 
-import { LABELS, serviceAccountName, serviceAccountUser } from '../api/names.ts';
+import { grantUidOfObject, serviceAccountName, serviceAccountUser } from '../api/names.ts';
 
 type Binding = {
   metadata: { name: string; namespace?: string | undefined; labels?: Record<string, string> | undefined };
@@ -75,8 +75,8 @@ export function standingAccess(
 }
 
 /** Bindings of a grant are the grant controller's to judge: what has no living grant is removed, not reported. */
-function isGrantBinding({ labels }: Binding['metadata']): boolean {
-  return labels?.[LABELS.grant] !== undefined;
+function isGrantBinding(metadata: Binding['metadata']): boolean {
+  return grantUidOfObject(metadata) !== undefined;
 }
 
 function isEverybodys(metadata: Binding['metadata'], roleRef: Binding['roleRef']): boolean {

@@ -6,6 +6,7 @@ import {
   grantLabels,
   grantObjectName,
   grantUidOf,
+  grantUidOfObject,
   identityLabels,
   NAME_LIMIT,
   OPERATOR_SERVICE_ACCOUNT,
@@ -38,6 +39,15 @@ describe('derived names', () => {
     for (const other of ['hallpass', 'hallpass-', 'hallpass-grantable', 'hallpass-issuer', 'pods', 'x-hallpass-0']) {
       expect(grantUidOf(other), other).to.equal(undefined);
     }
+  });
+
+  it('belong to a grant only together with its label', () => {
+    const uid = '0b7e5b43-8d2c-4f6e-9d0a-1c2d3e4f5a6b';
+    const labels = { 'hallpass.dev/grant': uid };
+    expect(grantUidOfObject({ name: `hallpass-${uid}`, labels })).to.equal(uid);
+    expect(grantUidOfObject({ name: `hallpass-${uid}` })).to.equal(undefined);
+    expect(grantUidOfObject({ name: 'given', labels })).to.equal(undefined);
+    expect(grantUidOfObject({ name: 'hallpass-x', labels: { 'hallpass.dev/grant': 'x' } })).to.equal(undefined);
   });
 
   it('never give an agent the name of the operator', () => {

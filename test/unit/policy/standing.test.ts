@@ -8,7 +8,7 @@ const view = { kind: 'ClusterRole', name: 'view' };
 
 function binding(
   subject: { kind: string; name: string; namespace?: string },
-  o: { namespace?: string; labels?: Record<string, string> } = {},
+  o: { name?: string; namespace?: string; labels?: Record<string, string> } = {},
 ) {
   return { metadata: { name: 'given', ...o }, roleRef: view, subjects: [subject] };
 }
@@ -40,8 +40,11 @@ describe('standing access', () => {
   }
 
   it('leaves out what a grant gives, which has a reconciler of its own', () => {
-    const labels = { 'hallpass.dev/grant': 'some-uid' };
-    expect(standingAccess(agent, [binding({ kind: 'Group', name: 'system:authenticated' }, { labels })])).to.be.empty;
+    const uid = '0b7e5b43-8d2c-4f6e-9d0a-1c2d3e4f5a6b';
+    const labels = { 'hallpass.dev/grant': uid };
+    const everybody = { kind: 'Group', name: 'system:authenticated' };
+    expect(standingAccess(agent, [binding(everybody, { name: `hallpass-${uid}`, labels })])).to.be.empty;
+    expect(standingAccess(agent, [binding(everybody, { labels })]), 'by a copied label').to.have.lengthOf(1);
   });
 
   it('leaves out what Kubernetes gives everybody, but not another role under that name', () => {
