@@ -18,7 +18,7 @@ import { type GrantRecord, termOf } from './grant-record.ts';
 import { deadManOf } from './grant-status.ts';
 import { createdObjects, DeadManRefusedError, ForeignObjectError, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
-import { namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+import { namespacesOf, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** How soon a grant whose dead-man Job was refused is tried again, in milliseconds: nothing tells when a quota was raised. */
 const REFUSED_RETRY = 15_000;
@@ -72,6 +72,8 @@ export class GrantActivation {
     const spec = receipt.spec;
     const repaired = grant.status.phase === 'Active' && isLive(snapshot);
     if (verdict.narrows) await this.#narrow(snapshot, spec);
+    // What a leader that was overtaken left where the grant doesn't reach.
+    await this.#withdraw(grant, straysOf(this.#cluster.caches, grant.metadata.uid, spec.access));
     const placements = await this.#issuer.prepare(spec);
     const term = termOf(spec);
     const announced = await this.#record.write(fresh, {
@@ -161,9 +163,12 @@ export class GrantActivation {
     const dropped = snapshot.superseded
       .flatMap(({ spec: before }) => before?.access.map(({ namespace }) => namespace) ?? [])
       .filter((namespace) => !kept.has(namespace));
-    const { uid } = snapshot.grant.metadata;
-    await withdrawBindings(this.#cluster, uid, dropped);
-    await withdrawRest(this.#cluster, uid, dropped);
+    await this.#withdraw(snapshot.grant, dropped);
+  }
+
+  async #withdraw({ metadata }: ParsedGrant, namespaces: string[]): Promise<void> {
+    await withdrawBindings(this.#cluster, metadata.uid, namespaces);
+    await withdrawRest(this.#cluster, metadata.uid, namespaces);
   }
 
   async #sayActive(snapshot: Snapshot, verdict: Verdict, placements: Placement[]): Promise<void> {

@@ -15,6 +15,7 @@ import { keyOf, refOf } from '../kube/object.ts';
 import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/standing.ts';
 import { printable } from '../text.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
+import type { GrantMetrics } from './metrics.ts';
 
 type Readiness = { ready: boolean; reason: Reason; message: string; stalled?: boolean };
 
@@ -22,11 +23,13 @@ export class IdentityReconciler {
   readonly #cluster: Cluster;
   readonly #deadlines: Deadlines;
   readonly #events: EventRecorder;
+  readonly #metrics: GrantMetrics;
 
-  constructor(o: { cluster: Cluster; deadlines: Deadlines; events: EventRecorder }) {
+  constructor(o: { cluster: Cluster; deadlines: Deadlines; events: EventRecorder; metrics: GrantMetrics }) {
     this.#cluster = o.cluster;
     this.#deadlines = o.deadlines;
     this.#events = o.events;
+    this.#metrics = o.metrics;
   }
 
   async reconcile(key: string): Promise<Result> {
@@ -132,6 +135,7 @@ export class IdentityReconciler {
       if (!isNotFound(error)) throw error;
     }
     await this.#deleteAccount(account);
+    this.#metrics.orphansRemoved(1);
     this.#cluster.log.info('removed a ServiceAccount without an identity', {
       namespace: ref.namespace,
       name: account.metadata.name,

@@ -46,11 +46,14 @@ export async function sweep(
   const namespaces = namespacesOf(caches, orphan);
   await withdrawBindings(cluster, grantUid, namespaces);
   await withdrawRest(cluster, grantUid, namespaces);
-  for (const { metadata } of open) {
+  for (const { metadata, spec } of open) {
+    const now = clock.now().getTime();
+    // With hallpass down its Job took the access on time, or its deletion before that: nobody saw which.
+    const lapsed = spec !== undefined && Date.parse(spec.expiresAt) <= now;
     const status = {
-      outcome: 'Revoked',
-      endedAt: timestamp(clock.now().getTime()),
-      reason: 'EndedByDeletion',
+      outcome: lapsed ? 'Expired' : 'Revoked',
+      endedAt: timestamp(now),
+      reason: lapsed ? 'EndPassed' : 'EndedByDeletion',
       message: 'the grant was gone when hallpass looked; what was left of its access was removed',
     };
     const patch = { apiVersion: API_VERSION, metadata: { uid: metadata.uid }, status };

@@ -17,6 +17,7 @@ import {
   openReceipts,
   targetNamespaces,
 } from './cluster.ts';
+import { straysOf } from './withdraw.ts';
 
 /** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
 export function gather(
@@ -88,11 +89,13 @@ function precedes(a: Placed, b: Placed): boolean {
   return a.startTime === b.startTime ? a.grant.uid < b.grant.uid : Date.parse(a.startTime) < Date.parse(b.startTime);
 }
 
-/** Whether Job, Role and RoleBinding stand in every namespace of the receipt as they were made. */
+/** Whether Job, Role and RoleBinding stand in every namespace of the receipt as they were made, and nowhere else. */
 function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | undefined): boolean {
   const name = grantObjectName(grant.metadata.uid);
   const agent = { namespace: grant.metadata.namespace ?? '', name: receipt?.spec?.agent.name ?? '' };
-  return (receipt?.spec?.access ?? []).every(({ namespace, rules }) => {
+  const access = receipt?.spec?.access ?? [];
+  if (straysOf(caches, grant.metadata.uid, access).length > 0) return false;
+  return access.every(({ namespace, rules }) => {
     const job = caches.jobs.get({ namespace, name });
     const role = caches.roles.get({ namespace, name });
     const binding = caches.roleBindings.get({ namespace, name });

@@ -62,7 +62,7 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
     metrics,
     guardProblems: () => guards.problems,
   });
-  const identities = new IdentityReconciler({ cluster, deadlines: identityEnds, events });
+  const identities = new IdentityReconciler({ cluster, deadlines: identityEnds, events, metrics });
 
   watchChanges({ cluster, guards, queues, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));

@@ -34,6 +34,15 @@ export function holdsAnything(caches: Caches, uid: string): boolean {
   );
 }
 
+/** Namespaces in which the caches hold something that was made for the grant, beside those that it reaches into. */
+export function straysOf(caches: Caches, uid: string, access: { namespace: string }[]): string[] {
+  const reached = new Set(access.map(({ namespace }) => namespace));
+  const found = [caches.roleBindings, caches.roles, caches.jobs].flatMap((cache): KubeObject[] =>
+    cache.byIndex(INDEX.grantUid, uid),
+  );
+  return [...new Set(found.map(({ metadata }) => metadata.namespace ?? ''))].filter((each) => !reached.has(each));
+}
+
 /** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */
 export async function withdrawBindings({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
