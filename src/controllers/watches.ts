@@ -145,7 +145,14 @@ export function watchChanges(o: {
   });
   caches.namespaces.subscribe((event) => {
     if (event.initial) return;
-    enqueueGrants(caches.grants.byIndex(INDEX.target, event.object.metadata.name));
+    const { name } = event.object.metadata;
+    enqueueGrants(caches.grants.byIndex(INDEX.target, name));
+    if (event.type !== 'added') return;
+    // What was left in one that was finalized by force can be removed now.
+    for (const { metadata } of caches.roleBindings.list()) {
+      const uid = metadata.namespace === name ? grantUidOfObject(metadata) : undefined;
+      if (uid !== undefined) touchGrant(uid, event);
+    }
   });
   guards.onChange(enqueueOpen);
 }

@@ -44,28 +44,30 @@ export function straysOf(caches: Caches, uid: string, access: { namespace: strin
 }
 
 /** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */
-export async function withdrawBindings({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
+export async function withdrawBindings(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
-  await all(namespaces, (namespace) => remove(client, roleBindings, caches.roleBindings, { namespace, name }, uid));
+  await all(namespaces, (namespace) =>
+    remove(cluster, roleBindings, cluster.caches.roleBindings, { namespace, name }, uid),
+  );
 }
 
 /** Deletes what the bindings rested on. */
-export async function withdrawRest({ client, caches }: Cluster, uid: string, namespaces: string[]): Promise<void> {
+export async function withdrawRest(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
   await all(namespaces, async (namespace) => {
     await Promise.all([
-      remove(client, roles, caches.roles, { namespace, name }, uid),
-      remove(client, jobs, caches.jobs, { namespace, name }, uid),
+      remove(cluster, roles, cluster.caches.roles, { namespace, name }, uid),
+      remove(cluster, jobs, cluster.caches.jobs, { namespace, name }, uid),
     ]);
   });
 }
 
 /** Deletes an object that may be gone already, and lets the cache know. One that only has the name of ours is left alone. */
 async function remove<T extends KubeObject>(
-  client: Client,
+  { client, caches }: Cluster,
   resource: Resource<T>,
   cache: Cache<T>,
-  ref: ObjectRef,
+  ref: { namespace: string; name: string },
   uid: string,
 ): Promise<void> {
   try {
@@ -75,6 +77,8 @@ async function remove<T extends KubeObject>(
     // The guards let hallpass delete nothing of others; that must not keep a grant from ending.
     if (isForbidden(error) && (await isForeign(client, resource, ref, uid))) return;
     if (!isNotFound(error)) throw error;
+    // In a namespace that was finalized by force, which is as if it were not there, objects live on and come back with it.
+    if (!caches.namespaces.get({ name: ref.namespace })) return;
   }
   cache.forget(ref);
 }
