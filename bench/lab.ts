@@ -16,6 +16,7 @@ import { type HallpassProcess, type Playground, startPlayground } from '../test/
 import type { Progress } from './figure.ts';
 import { conditionOf, Follower, phaseOf } from './follower.ts';
 import { inFlight } from './in-flight.ts';
+import { quiet } from './metrics.ts';
 import { cpuSeconds } from './processes.ts';
 
 export type Lab = {
@@ -160,26 +161,26 @@ export async function requestGrants({ requester }: Lab, requests: GrantRequest[]
   await inFlight(requests, (each) => requester.createRaw(grantPath(each.namespace), grantBody(each)), limit);
 }
 
-/** How many grants `timeToIssue` makes. */
-export const WARM_UP = 100;
-
 /**
- * How long this machine will take to make so many grants Active now, in ms, with room to spare: by the first hundred, in
- * these namespaces. They are left there, and hallpass has warmed up on them.
+ * How long this machine will take to make so many grants Active now, in ms, with room to spare: by a hundred in these
+ * namespaces, whose end is waited for. hallpass has warmed up on them, as it has where it runs for longer than a minute.
  */
 export async function timeToIssue(lab: Lab, namespaces: string[], grants: number): Promise<number> {
   const phases = await Follower.start(lab.admin, agentGrants, { stateOf: phaseOf });
-  const sample = WARM_UP;
+  const sample = 100;
   const from = performance.now();
   const requests = names('warm', sample).map((name, index) => ({
     namespace: namespaces[index % namespaces.length] ?? '',
     name,
     configMap: name,
-    validity: { duration: '8h' },
+    validity: { duration: '15s' },
   }));
   await requestGrants(lab, requests);
-  const last = await phases.until(() => phases.count('Active') >= sample, 'the first grants to be Active');
+  const ended = () => phases.count('Active') + phases.count('Expired');
+  const last = await phases.until(() => ended() >= sample, 'the first grants to be Active');
+  await phases.until(() => phases.count('Expired') >= sample, 'the first grants to be Expired');
   phases.stop();
+  await quiet(lab.hallpass.healthUrl, 1_000);
   return ((last - from) / sample) * grants * 1.4 + 15_000;
 }
 

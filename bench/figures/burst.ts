@@ -13,7 +13,6 @@ import {
   names,
   requestGrants,
   timeToIssue,
-  WARM_UP,
   wholeSecondIn,
   withLab,
 } from '../lab.ts';
@@ -50,25 +49,27 @@ export const burst: Figure = {
         progress(`issuing ${grants} grants`);
         const notAfter = new Date(end).toISOString().replace('.000Z', 'Z');
         await requestGrants(lab, requests(own, { notAfter }));
-        await phases.until(() => phases.count('Active') === grants + WARM_UP, 'grants to be Active');
+        await phases.until(() => phases.count('Active') === grants, 'grants to be Active');
         await quiet(lab.hallpass.healthUrl);
         if (Date.now() > end - 1_000) throw new Error('the grants took so long to issue that they have ended');
         progress('until they lapse');
+        bindings.goneAt.clear();
         const ours = await cpuDuring(lab, async () => {
-          await bindings.until(() => bindings.count('present') <= WARM_UP, 'bindings to go');
+          await bindings.until(() => bindings.count('present') === 0, 'bindings to go');
           return Math.max(...bindings.goneAt.values()) - end;
         });
         progress(`${seconds(ours.result)}; until hallpass has put the rest away`);
-        await phases.until(() => phases.count('Expired') === grants, 'grants to be Expired');
+        await phases.until(() => phases.count('Active') === 0, 'grants to be Expired');
         await quiet(lab.hallpass.healthUrl);
         await lab.hallpass.stop();
         progress(`the bare client: ${grants} bindings`);
         const issued = await issueBare(lab, requests(bare, { duration: '1h' }));
-        await bindings.until(() => bindings.count('present') === grants + WARM_UP, 'bare bindings to be there');
+        await bindings.until(() => bindings.count('present') === grants, 'bare bindings to be there');
+        bindings.goneAt.clear();
         const theirs = await cpuDuring(lab, async () => {
           const from = Date.now();
           await unbindBare(lab, issued);
-          await bindings.until(() => bindings.count('present') <= WARM_UP, 'bare bindings to go');
+          await bindings.until(() => bindings.count('present') === 0, 'bare bindings to go');
           return Math.max(...bindings.goneAt.values()) - from;
         });
         phases.stop();

@@ -233,7 +233,23 @@ export class Cache<T extends KubeObject> {
     return isLaterVersion(object.metadata.resourceVersion, listVersion);
   }
 
+  // Whether a write of this process brought it already, as it is with most of what hallpass watches: reading it again would
+  // be half of the work of an event.
+  #isKnown(type: WatchEvent['type'], value: Record<string, unknown>): boolean {
+    const ref = refOfUnknown(value);
+    const { uid, resourceVersion } = isRecord(value.metadata) ? value.metadata : {};
+    if (ref === undefined || typeof uid !== 'string' || typeof resourceVersion !== 'string') return false;
+    const key = keyOf(ref);
+    const previous = this.#objects.get(key);
+    if (type !== 'DELETED')
+      return previous !== undefined && !isLaterVersion(resourceVersion, previous.metadata.resourceVersion);
+    if (previous !== undefined || this.#gone.get(key) !== uid) return false;
+    this.#gone.delete(key);
+    return true;
+  }
+
   #event({ type, object: value }: WatchEvent): void {
+    if (this.#isKnown(type, value)) return;
     const object = this.#parsed(value);
     const ref = object?.metadata ?? refOfUnknown(value);
     if (!ref) return;
