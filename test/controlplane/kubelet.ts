@@ -16,14 +16,14 @@ export type AgentPod = {
   renew(): Promise<string>;
 };
 
-/** Repeats a call while the API server refuses it with 403, which is how it answers until its caches have the pod. */
+/** Repeats a call while it is answered with 403 or 404, as it is until the API server's caches have the pod. */
 async function onceAllowed<T>(call: () => Promise<T>): Promise<T> {
   const until = performance.now() + 10_000;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 403) || performance.now() > until) throw error;
+      if (!(error instanceof ApiError && [403, 404].includes(error.status)) || performance.now() > until) throw error;
       await delay(20);
     }
   }
