@@ -35,9 +35,12 @@ export async function serveHealth(o: {
   });
   const { host, port } = parseAddress(o.address);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
+      reject(new Error(`health and metrics cannot be served on ${o.address}: ${why}; name another --health-address`));
+    });
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });
