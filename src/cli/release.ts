@@ -12,7 +12,7 @@ import { printable } from '../text.ts';
 import { table } from './table.ts';
 
 /** A lease that was renewed within this time, in milliseconds, is a living replica's: they renew every second. */
-const ALIVE = 30_000;
+const ALIVE = 15_000;
 
 const END_ALL = `kubectl delete rolebindings -A -l ${LABELS.grant}`;
 

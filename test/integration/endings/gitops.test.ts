@@ -1,4 +1,5 @@
 // Git applies the same thing again and again: no request is granted twice, and no field is fought over.
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { parse, stringify } from 'yaml';
 import { agentGrants } from '../../../src/api/grant.ts';
@@ -6,6 +7,8 @@ import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentReceipts } from '../../../src/api/receipt.ts';
 import { namespaces } from '../../../src/kube/kinds.ts';
 import { configMapsOf, grantManifest, identityManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from './stage.ts';
+
+const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
 
 describe('a grant that Git applies again and again', function () {
   this.timeout(90_000);
@@ -261,7 +264,7 @@ describe('a grant that Git applies again and again', function () {
     it('is never in conflict with another field manager, and shows no difference for ever after', async () => {
       const ref = { namespace: 'git-server-side', name: 'applied' };
       await stage().namespace(ref.namespace);
-      const manifests = [identityManifest(ref.namespace), grantManifest(ref, { duration: '6s' })];
+      const manifests = [identityManifest(ref.namespace), grantManifest(ref, { duration: '4s' })];
       const serverSide = ['--server-side', '--field-manager=argocd-controller'];
       for (const manifest of manifests) await apply(manifest, ...serverSide);
       const active = await stage().phase(ref, 'Active');
@@ -302,6 +305,41 @@ describe('a grant that Git applies again and again', function () {
         expect(header).to.contain(column);
       }
       expect(table).to.match(/stopped +git +triage +hallpass-test-admin +\S+Z +\S+Z +Revoked +\S+Z +EndedByDeletion/);
+    });
+  });
+
+  describe('whose receipt was kept for as long as its operator wants', () => {
+    // Its own process, with another retention, in place of the one that all tests share.
+    it('loses the receipt then, and stays a tombstone', async () => {
+      const ref = { namespace, name: 'forgotten' };
+      const { directory, supervisor, kubeconfigFor } = stage().playground;
+      const kubeconfig = await kubeconfigFor({ tokenFile: join(directory, 'hallpass.token') });
+      const flags = [`--kubeconfig=${kubeconfig}`, '--health-address=127.0.0.1:0', '--receipt-retention=3s'];
+      await Promise.all(stage().playground.hallpass.map((each) => each.stop()));
+      const forgetful = await supervisor.start({
+        name: 'hallpass-forgetful',
+        command: process.execPath,
+        arguments: [main, ...flags],
+        logFile: join(directory, 'hallpass-forgetful.log'),
+      });
+      try {
+        await stage().create(grantManifest(ref, { duration: '2s' }));
+        const { status } = await stage().phase(ref, 'Expired', 'EndPassed');
+        const receipt = { namespace: SYSTEM_NAMESPACE, name: status.receipt ?? '' };
+        const kept = await stage().until(stage().seen.receipts, receipt, (now) => now?.status.outcome === 'Expired');
+        await stage().until(stage().seen.receipts, receipt, (now) => now === undefined);
+        expect(Date.now() - Date.parse(kept?.status.endedAt ?? ''), 'ms that it was kept').to.be.at.least(2_900);
+        const touched = { metadata: { labels: { touched: 'yes' } } };
+        await stage().admin.patch(agentGrants, ref, touched, { type: 'merge' });
+        const other = { namespace, name: 'forgotten-other' };
+        await stage().give(grantManifest(other));
+        expect((await stage().admin.get(agentGrants, ref)).status).to.deep.equal(status);
+        await stage().remove(agentGrants, other);
+        await stage().until(stage().seen.grants, other, (grant) => !grant);
+      } finally {
+        await forgetful.stop();
+        await stage().revive();
+      }
     });
   });
 });
