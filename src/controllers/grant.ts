@@ -15,7 +15,7 @@ import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import type { GrantActivation } from './grant-active.ts';
-import type { GrantRecord } from './grant-record.ts';
+import { type GrantRecord, termOf } from './grant-record.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { gather } from './snapshot.ts';
 import { holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
@@ -60,15 +60,33 @@ export class GrantReconciler {
       this.#deadlines.set(key, undefined);
       return undefined;
     }
+    if (priority >= URGENT && (await this.#unbindDue(grant))) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
     try {
       const { snapshot, verdict } = await this.#decide(grant);
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if (verdict.phase === 'Active') return await this.#activation.give(snapshot, verdict);
-      if (isTerminal(verdict.phase)) return await this.#end(snapshot, verdict, priority);
+      if (isTerminal(verdict.phase)) return await this.#end(snapshot, verdict);
       return await this.#hold(snapshot, verdict);
     } finally {
       this.#issuing.delete(grant.metadata.uid);
     }
+  }
+
+  /**
+   * Withdraws the bindings of a grant whose receipt has run out: they go whatever else there is to decide. Others may be
+   * due in the same second, so what is left of this one waits. False when there is nothing to do, or not yet.
+   */
+  async #unbindDue(grant: ParsedGrant): Promise<boolean> {
+    const { caches, clock } = this.#cluster;
+    const { uid } = grant.metadata;
+    const request = `${uid}/${grant.hash}`;
+    const receipt = openReceipts(caches, uid).find(({ spec }) => spec?.specHash === grant.hash);
+    const end = termOf(receipt?.spec)?.end;
+    if (end === undefined || end > clock.now().getTime() || this.#unbound.has(request)) return false;
+    await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
+    this.#unbound.add(request);
+    this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
+    return true;
   }
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
@@ -148,7 +166,7 @@ export class GrantReconciler {
   }
 
   /** Over: every binding goes first, everywhere, before anything else of this or another grant; then the rest and the record. */
-  async #end(snapshot: Snapshot, verdict: Verdict, priority: number): Promise<Result> {
+  async #end(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
@@ -161,8 +179,6 @@ export class GrantReconciler {
         if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
           this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);
         }
-        // Others may be due in the same second: their bindings come before what is left of this one, here and at the API server.
-        if (priority >= URGENT) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
       }
       await withdrawRest(this.#cluster, uid, namespaces);
     }
