@@ -43,6 +43,11 @@ export class AuthorCheck {
     return { creator, requester };
   }
 
+  /** Rights have changed: everything is asked anew. */
+  forget(): void {
+    this.#answers.clear();
+  }
+
   async #lacks(author: Stamp, access: Access[]): Promise<string[]> {
     const count = access.reduce((sum, { rules }) => sum + rules.reduce((all, rule) => all + questionCount(rule), 0), 0);
     if (count > MOST_QUESTIONS) {
@@ -72,7 +77,7 @@ export class AuthorCheck {
     const now = performance.now();
     const known = this.#answers.get(key);
     if (known && now - known.at < ANSWER_AGE) return known.allowed;
-    this.#forget(now);
+    this.#forgetOld(now);
     const allowed = this.#review(author, attributes);
     this.#answers.set(key, { at: now, allowed });
     // A question that got no answer is asked again.
@@ -91,7 +96,7 @@ export class AuthorCheck {
   }
 
   /** Answers are kept in the order in which they were asked, so the old ones are in front. */
-  #forget(now: number): void {
+  #forgetOld(now: number): void {
     for (const [key, { at }] of this.#answers) {
       if (now - at < ANSWER_AGE) return;
       this.#answers.delete(key);

@@ -3,9 +3,9 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
-import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { agentReceipts } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import { isNotFound } from '../kube/client.ts';
+import { isForbidden, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { refOf } from '../kube/object.ts';
@@ -90,42 +90,43 @@ export class GrantReconciler {
   }
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
-    let snapshot = await this.#snapshot(grant);
+    await this.#confirmReceipt(grant);
+    let snapshot = this.#gather(grant);
     let verdict = decide(snapshot);
     if (snapshot.superseded.length > 0 && !verdict.narrows && !isTerminal(verdict.phase)) {
       await this.#supersede(snapshot);
-      snapshot = { ...snapshot, superseded: [] };
+      snapshot = { ...this.#gather(grant), superseded: [] };
       verdict = decide(snapshot);
     }
     if (verdict.askAuthors && grant.stamps && verdict.term) {
       const access = decide({ ...snapshot, authorsLack: { creator: [], requester: [] } }).access;
       const authorsLack = await this.#authors.lacking(grant.stamps, access);
       // Asking took time, in which anything may have changed.
-      snapshot = { ...(await this.#snapshot(grant)), authorsLack };
+      snapshot = { ...this.#gather(grant), authorsLack };
       verdict = decide(snapshot);
     }
-    // In the same turn as the decision, so that no other grant of the agent is decided before this one counts.
+    // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
     return { snapshot, verdict };
   }
 
-  async #snapshot(grant: ParsedGrant): Promise<Snapshot> {
-    const snapshot = gather(this.#cluster, grant, { guardProblems: this.#guardProblems(), issuing: this.#issuing });
-    const { receipt, startTime, phase } = grant.status;
-    const { namespace = '', name } = grant.metadata;
-    // One that was narrowed while it was suspended still rests on the receipt of the spec before.
-    const rests = startTime !== undefined && receipt === receiptName({ namespace, name }, grant.hash);
-    if (snapshot.receipt || !rests || isTerminal(phase)) return snapshot;
-    // The receipt of a grant that was given access is missing: that ends the grant, so the cache's word is not enough.
-    return { ...snapshot, receipt: await this.#readReceipt(receipt) };
+  #gather(grant: ParsedGrant): Snapshot {
+    return gather(this.#cluster, grant, { guardProblems: this.#guardProblems(), issuing: this.#issuing });
   }
 
-  async #readReceipt(name: string): Promise<ParsedReceipt | undefined> {
+  /** A missing receipt ends a grant that was given access, so the cache's word for it is not enough. */
+  async #confirmReceipt({ metadata, status, hash }: ParsedGrant): Promise<void> {
+    const { namespace = '', name } = metadata;
+    const { client, caches } = this.#cluster;
+    const ref = { namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, hash) };
+    // One that was narrowed while it was suspended still rests on the receipt of the spec before.
+    const rests = status.startTime !== undefined && status.receipt === ref.name && !isTerminal(status.phase);
+    if (!rests || caches.receipts.get(ref)) return;
     try {
-      return await this.#cluster.client.get(agentReceipts, { namespace: SYSTEM_NAMESPACE, name });
+      caches.receipts.observe(await client.get(agentReceipts, ref));
     } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
+      // Forbidden where hallpass-system is being deleted and hallpass's own rights with it: then the cache's word must do.
+      if (!isNotFound(error) && !isForbidden(error)) throw error;
     }
   }
 

@@ -52,12 +52,13 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
   const identityEnds = new Deadlines({ now, onDue: (key) => queues.identities.add(key, { priority: URGENT }) });
   const retirements = new Deadlines({ now, onDue: (key) => queues.receipts.add(key) });
 
+  const authors = new AuthorCheck(cluster.client);
   const record = new GrantRecord(cluster, events);
   const grants = new GrantReconciler({
     cluster,
     record,
     activation: new GrantActivation({ cluster, issuer: new Issuer(cluster, o.image), record, metrics }),
-    authors: new AuthorCheck(cluster.client),
+    authors,
     deadlines: lapses,
     metrics,
     guardProblems: () => guards.problems,
@@ -88,6 +89,7 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
     start('orphans', 4, (uid) => sweep(cluster, metrics, (key) => queues.grants.add(key), uid)),
     start('receipts', 2, (key) => retire(cluster, o.receiptRetention, key)),
     start('authors', 1, async () => {
+      authors.forget();
       for (const { metadata } of caches.grants.list().filter(waitsForAuthors)) queues.grants.add(keyOf(metadata));
       return undefined;
     }),
