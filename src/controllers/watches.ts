@@ -10,7 +10,7 @@ import type { CacheEvent } from '../kube/cache.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import type { RoleBinding } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
-import { INITIAL, NORMAL, type Queue } from '../kube/queue.ts';
+import { INITIAL, NORMAL, type Queue, URGENT } from '../kube/queue.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
 import { agentKey, type Cluster, enabledRole, INDEX } from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
@@ -83,14 +83,16 @@ export function watchChanges(o: {
   caches.grants.subscribe((event) => {
     const { object, previous, type, own } = event;
     const key = keyOf(object.metadata);
+    const due = dueAt(object);
+    // What ended while nobody looked must not wait for what didn't.
+    const ending = object.metadata.deletionTimestamp !== undefined || (due !== undefined && due <= now());
+    if (!own) queues.grants.add(key, { priority: ending ? URGENT : holdsFirst(event) });
     if (type === 'deleted') {
       queues.orphans.add(object.metadata.uid);
       lapses.set(key, undefined);
-    } else if (dueAt(object) !== undefined) {
-      // Before its first decision: what lapsed while nobody looked must not wait for those that didn't.
-      lapses.set(key, dueAt(object));
+    } else if (due !== undefined && (own || !ending)) {
+      lapses.set(key, due);
     }
-    if (!own) queues.grants.add(key, { priority: priorityOf(event) });
     if (previous?.status.phase !== object.status.phase || type === 'deleted') {
       queues.identities.add(agentKey(object), { priority: priorityOf(event), afterMs: SETTLE });
     }
@@ -155,6 +157,11 @@ export function watchChanges(o: {
     }
   });
   guards.onChange(enqueueOpen);
+}
+
+/** What hallpass finds at its start: access that is out, which may have to go, is looked at before any is given. */
+function holdsFirst({ initial, object }: CacheEvent<ParsedGrant>): number {
+  return initial && object.status.phase !== 'Active' ? INITIAL : NORMAL;
 }
 
 /** When a grant that isn't over ends. */

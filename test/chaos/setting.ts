@@ -47,6 +47,8 @@ export type Setting = {
   /** Resolves with the time of it when the agent passes or is refused everywhere, as asked. */
   accessIs(wanted: boolean, name: string, namespaces?: string[]): Promise<number>;
   log(hallpass: HallpassProcess): Promise<string>;
+  /** Tells every process of hallpass to stop, and waits until they have. */
+  stopAll(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -166,12 +168,9 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
     },
     async leads(hallpass) {
       await hallpass.ready();
-      for (;;) {
-        const answer = await fetch(`${hallpass.healthUrl}/readyz`).then(
-          (response) => response.text(),
-          () => '',
-        );
-        if (answer.includes('leads')) break;
+      const giveUp = performance.now() + 30_000;
+      while (!(await saysThatItLeads(hallpass))) {
+        if (performance.now() > giveUp) throw new Error(`${hallpass.logFile}: it doesn't lead after 30 s`);
         await delay(20);
       }
       await until('the agent to be ready', () => {
@@ -213,6 +212,10 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
       return Date.now();
     },
     log: ({ logFile }) => readFile(logFile, 'utf8'),
+    async stopAll() {
+      await Promise.all([...running].map((hallpass) => hallpass.stop()));
+      running.clear();
+    },
     async stop() {
       stopping.abort();
       for (const hallpass of running) hallpass.kill('SIGKILL');
@@ -222,6 +225,14 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
       await controlPlane.stop();
     },
   };
+}
+
+async function saysThatItLeads({ healthUrl }: HallpassProcess): Promise<boolean> {
+  try {
+    return (await (await fetch(`${healthUrl}/readyz`)).text()).includes('leads');
+  } catch {
+    return false;
+  }
 }
 
 /** What all caches have in common, whatever they hold. */

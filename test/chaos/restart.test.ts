@@ -1,0 +1,128 @@
+// hallpass, or the API server, away for a while: what ended meanwhile is revoked first of all when it is back.
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import { isTerminal } from '../../src/api/conditions.ts';
+import type { HallpassProcess } from '../controlplane/playground.ts';
+import { settled } from '../harness/invariants.ts';
+import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+
+const both = [HOME, OTHER];
+const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
+const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
+const reached = (time: string) => delay(Math.max(0, Date.parse(time) - Date.now()));
+
+describe('after a time away', function () {
+  this.timeout(120_000);
+  let setting: Setting;
+
+  const phase = (name: string) => setting.find(name)?.status.phase;
+  const uids = new Map<string, string>();
+  const isBound = (name: string) =>
+    setting.caches.bindings.list().some(({ metadata }) => metadata.name === `hallpass-${uids.get(name)}`);
+  const outcomes = (name: string) =>
+    setting.caches.receipts
+      .list()
+      .filter(({ spec }) => spec?.grant.name === name)
+      .map(({ status }) => status.outcome);
+
+  before(async () => {
+    setting = await startSetting();
+  });
+  after(() => setting?.stop());
+  afterEach(() => {
+    expect(setting.history.violations).to.deep.equal([]);
+  });
+
+  it('hallpass revokes what ended meanwhile before it does anything else', async () => {
+    const first = await setting.start();
+    await setting.leads(first);
+    const lapsed = numbered('lapsed', 5);
+    const deleted = numbered('deleted', 5);
+    const end = inSeconds(6);
+    await Promise.all([
+      ...lapsed.map((name) => setting.grant(name, { notAfter: end }, both)),
+      ...deleted.map((name) => setting.grant(name, { duration: '1h' }, both)),
+    ]);
+    await setting.until('all to be Active', () => [...lapsed, ...deleted].every((name) => setting.isSettled(name)));
+    for (const name of [...lapsed, ...deleted]) uids.set(name, setting.find(name)?.metadata.uid ?? '');
+    await first.stop();
+    // So that the dead man doesn't do hallpass's work.
+    await setting.controlPlane.controllerManager.stop();
+    await Promise.all(deleted.map((name) => setting.remove(name)));
+    // Whose names come before the others', and so they do in every list.
+    const waiting = numbered('asked', 60);
+    await Promise.all(waiting.map((name) => setting.grant(name, { duration: '1h' })));
+    await reached(end);
+    for (const name of [...lapsed, ...deleted]) expect(await setting.access(name), `access of ${name}`).to.equal(true);
+
+    const before = setting.proxy.writes.length;
+    const startedAt = performance.now();
+    await setting.start({ proxied: true });
+    await setting.until('the access to go', () => [...lapsed, ...deleted].every((name) => !isBound(name)));
+    console.log(
+      `      revoked ${((performance.now() - startedAt) / 1000).toFixed(1)} s after the start of the process`,
+    );
+    await setting.until('all to be done', () => {
+      const done = lapsed.every((name) => isTerminal(phase(name))) && deleted.every((name) => !setting.find(name));
+      return done && waiting.every((name) => phase(name) === 'Active');
+    });
+    const steps = setting.proxy.writes.slice(before).map(({ step }) => step);
+    const withdrawals = steps.flatMap((step, at) => (step === 'DELETE rolebindings' ? [at] : []));
+    expect(withdrawals).to.have.lengthOf(2 * (lapsed.length + deleted.length));
+    expect(withdrawals.at(-1), 'the last withdrawal').to.be.below(steps.indexOf('PUT rolebindings'));
+    await Promise.all([...lapsed, ...deleted].map((name) => setting.accessIs(false, name, both)));
+    for (const name of lapsed) expect(outcomes(name)).to.deep.equal(['Expired']);
+    for (const name of deleted) expect(outcomes(name)).to.deep.equal(['Revoked']);
+    await setting.controlPlane.controllerManager.start();
+    await settled(setting.admin);
+  });
+
+  describe('of the API server', () => {
+    let replicas: HallpassProcess[];
+    let end: string;
+    let backAt: number;
+
+    before(async () => {
+      await setting.stopAll();
+      replicas = [await setting.start(), await setting.start()];
+      await Promise.any(replicas.map((each) => setting.leads(each)));
+      await Promise.all(replicas.map((each) => each.ready()));
+      end = inSeconds(6);
+      await setting.grant('in-the-outage', { notAfter: end }, both);
+      await setting.grant('past-the-outage', { duration: '1h' }, both);
+      await setting.until('both to be Active', () => ['in-the-outage', 'past-the-outage'].every(setting.isSettled));
+      const { apiServer } = setting.controlPlane;
+      apiServer.kill('SIGKILL');
+      await apiServer.stop();
+      await reached(end);
+      // Who led can't renew its lease, and gives up.
+      await Promise.race(replicas.map(({ exited }) => exited));
+      await apiServer.start();
+      backAt = Date.now();
+    });
+
+    it('hallpass revokes at once what ended meanwhile', async () => {
+      const at = await setting.accessIs(false, 'in-the-outage', both);
+      console.log(`      revoked ${((at - backAt) / 1000).toFixed(1)} s after the API server was back`);
+      expect(at - backAt).to.be.below(5_000);
+      await setting.until('it to be recorded', () => outcomes('in-the-outage').join() === 'Expired');
+      expect(phase('in-the-outage')).to.equal('Expired');
+    });
+
+    it('hallpass leaves alone what has not ended', async () => {
+      await setting.accessIs(true, 'past-the-outage', both);
+      expect(phase('past-the-outage')).to.equal('Active');
+    });
+
+    it('hallpass sees again what happens', async () => {
+      await setting.grant('after-the-outage', { duration: '1h' }, both);
+      const from = performance.now();
+      await setting.until('it to be Active', () => phase('after-the-outage') === 'Active', 15_000);
+      await setting.remove('past-the-outage');
+      await setting.until('the deleted one to go', () => setting.find('past-the-outage') === undefined, 15_000);
+      console.log(`      sees a new grant ${((performance.now() - from) / 1000).toFixed(1)} s after it was made`);
+      await setting.accessIs(false, 'past-the-outage', both);
+      await settled(setting.admin);
+    });
+  });
+});
