@@ -44,13 +44,13 @@ export class Issuer {
 
   /** Job, Role and a binding in every namespace of the receipt; none of them gives anything that wasn't given before. */
   async prepare(spec: Spec): Promise<Placement[]> {
-    return Promise.all(spec.access.map((entry) => this.#prepareNamespace(spec, entry)));
+    return whole(spec.access.map((entry) => this.#prepareNamespace(spec, entry)));
   }
 
   /** Puts the agent, and nobody else, into the bindings, each under its uid and resourceVersion. */
   async bind(spec: Spec, placements: Placement[]): Promise<Placement[]> {
     const agent = { namespace: spec.grant.namespace, name: spec.agent.name };
-    return Promise.all(
+    return whole(
       placements.map(async (placement) => {
         if (isBound(placement.binding, placement.job, agent)) return placement;
         const { client, caches } = this.#cluster;
@@ -72,7 +72,9 @@ export class Issuer {
   }
 
   async #prepareNamespace(spec: Spec, { namespace, rules }: Spec['access'][number]): Promise<Placement> {
-    const [job, role] = await Promise.all([this.#job(spec, namespace), this.#role(spec, namespace, rules)]);
+    const making = [this.#job(spec, namespace), this.#role(spec, namespace, rules)] as const;
+    await Promise.allSettled(making);
+    const [job, role] = await Promise.all(making);
     const binding = await this.#binding(spec, namespace, job);
     return { namespace, job, role, binding };
   }
@@ -157,6 +159,12 @@ export class Issuer {
       return this.#cluster.client.get(resource, ref);
     }
   }
+}
+
+/** Waits for all of them, also where one fails: what is still on its way would escape whoever then cleans up. */
+async function whole<T>(making: Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(making);
+  return Promise.all(making);
 }
 
 /** The objects of a list of placements as status lists them. */
