@@ -7,7 +7,6 @@ import { renderJob, renderRole, renderRoleBinding } from '../../../src/access/gr
 import { renderServiceAccount } from '../../../src/access/service-account.ts';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { SYSTEM_NAMESPACE } from '../../../src/api/names.ts';
 import { Client } from '../../../src/kube/client.ts';
 import {
   jobs,
@@ -101,12 +100,7 @@ describe('clean-up', function () {
     expect(await agent.asks(podsOf(target))).to.equal(403);
     expect(await accountsOf('swept'), 'ServiceAccounts of identities that live').to.equal(1);
     for (const ref of Object.values(refs)) {
-      const [receipt] = stage().receiptsOf(ref);
-      await stage().until(
-        seen.receipts,
-        { namespace: SYSTEM_NAMESPACE, name: receipt?.metadata.name ?? '' },
-        (now) => now?.status.outcome === 'Revoked',
-      );
+      expect((await stage().closed(ref))?.outcome).to.equal('Revoked');
     }
     // Of `released`, three objects in each of two namespaces; of `gone`, the three in the target.
     expect(await stage().poll(orphans, (count) => count >= 9)).to.be.at.most(9);
@@ -232,9 +226,8 @@ describe('clean-up', function () {
       await stage().nothingLeft(uid);
       await gone(deleted.namespace);
       expect(stage().seen.grants.get(deleted)).to.equal(undefined);
-      const [receipt] = stage().receiptsOf(deleted);
       // Its identity may have been deleted before it, which ends it, too.
-      expect(receipt?.status.reason).to.be.oneOf(['EndedByDeletion', 'AgentDeleted']);
+      expect((await stage().closed(deleted))?.reason).to.be.oneOf(['EndedByDeletion', 'AgentDeleted']);
     });
 
     it('lets a namespace go with a grant that was never given', async () => {

@@ -201,6 +201,13 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
       seen.receipts
         .list()
         .filter(({ spec }) => spec?.grant.name === ref.name && spec.grant.namespace === ref.namespace),
+    /** The first receipt of a grant, once it says how the grant ended. */
+    async closed(ref: { namespace: string; name: string }): Promise<ParsedReceipt['status'] | undefined> {
+      const [receipt] = stage.receiptsOf(ref);
+      const name = receipt?.metadata.name ?? '';
+      const closed = await until(seen.receipts, { namespace: SYSTEM_NAMESPACE, name }, (now) => !!now?.status.outcome);
+      return closed?.status;
+    },
     /** Every object, as `Kind namespace/name`, that was made for a grant and is stored now. */
     async objectsOf(uid: string): Promise<string[]> {
       const labelSelector = `${LABELS.grant}=${uid}`;
