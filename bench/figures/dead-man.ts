@@ -23,8 +23,8 @@ import { quiet } from '../metrics.ts';
 
 /** How many end in the same second; how long before it they are made, for the Job controller starts some 20 a second. */
 const rounds = [
-  { grants: 50, aheadMs: 25_000 },
-  { grants: 500, aheadMs: 100_000 },
+  { grants: 50, aheadMs: 35_000 },
+  { grants: 500, aheadMs: 150_000 },
 ];
 const targetMs = 15_000;
 const namespace = 'ns';
