@@ -54,6 +54,7 @@ export class Client {
   readonly metrics: KubeMetrics | undefined;
   readonly #transport: Transport;
   readonly #mayWrite: () => void;
+  #nextAnswer = Promise.withResolvers<void>();
 
   /** `mayWrite` is asked each time that a write is sent, and throws when this process may no longer make one. */
   constructor(options: {
@@ -227,6 +228,11 @@ export class Client {
     }
   }
 
+  /** Resolves when the API server has answered the next request, whatever it is: the sign that it can be reached again. */
+  nextAnswer(): Promise<void> {
+    return this.#nextAnswer.promise;
+  }
+
   /** Closes the connections. Requests in flight fail; watches end by their own signal. */
   close(): void {
     this.#transport.close();
@@ -305,13 +311,15 @@ export class Client {
     sending: Promise<R>,
     statusOf: (result: R) => number,
   ): Promise<R> {
-    if (!this.metrics) return sending;
     try {
       const result = await sending;
-      this.metrics.request(method, label, String(statusOf(result)), (performance.now() - startedMs) / 1000);
+      this.metrics?.request(method, label, String(statusOf(result)), (performance.now() - startedMs) / 1000);
+      const answered = this.#nextAnswer;
+      this.#nextAnswer = Promise.withResolvers<void>();
+      answered.resolve();
       return result;
     } catch (error) {
-      this.metrics.request(method, label, 'error', (performance.now() - startedMs) / 1000);
+      this.metrics?.request(method, label, 'error', (performance.now() - startedMs) / 1000);
       throw error;
     }
   }

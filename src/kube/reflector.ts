@@ -74,7 +74,23 @@ export async function reflect<T extends KubeObject>(options: {
   let wholeList = false;
   let failures = 0;
   let delayMs = 0;
+  /** What happens once in a row of failures: the server's return is taken note of, and a 410 is followed by a list at once. */
+  let returned = false;
+  let relisted = false;
+  let unreachable = false;
   let shown: string | undefined;
+
+  const recovered = (): void => {
+    failures = 0;
+    returned = false;
+    relisted = false;
+  };
+  // Delays that have grown while nothing could be reached have no reason any more. Once a row, so that what fails while
+  // others don't is left to its delays.
+  const noteReturn = (): void => {
+    returned = true;
+    failures = 0;
+  };
 
   const tell = (message: string | undefined): void => {
     sink.problem(message);
@@ -101,7 +117,7 @@ export async function reflect<T extends KubeObject>(options: {
     metrics?.watchEvent(label, event.type);
     if (event.type === 'BOOKMARK') bookmarksCome = true;
     else sink.event(event);
-    failures = 0;
+    recovered();
     const { metadata } = event.object;
     if (isRecord(metadata)) version = stringOf(metadata.resourceVersion) ?? version;
     if (version !== undefined) sink.progress(version);
@@ -129,19 +145,33 @@ export async function reflect<T extends KubeObject>(options: {
       });
     } finally {
       // A watch that lived longer than the delay before it was worth that delay: start over with short ones.
-      if (openForMs() > Math.max(delayMs, shortestWatchMs)) failures = 0;
+      if (openForMs() > Math.max(delayMs, shortestWatchMs)) recovered();
     }
     return openForMs();
   };
 
   const pause = async (error: unknown): Promise<void> => {
+    const wasUnreachable = unreachable;
+    unreachable = error instanceof ConnectionError;
+    if (wasUnreachable && !unreachable && !returned) noteReturn();
     failures += 1;
     const grown = Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs);
     delayMs = Math.min(grown * (1 + Math.random() / 2), longestDelayMs);
     if (error instanceof ApiError && error.retryAfterSeconds !== undefined) {
       delayMs = Math.max(delayMs, Math.min(error.retryAfterSeconds * 1000, longestDelayMs));
     }
-    await delay(delayMs, undefined, { signal }).catch(() => {});
+    const over = new AbortController();
+    const until = AbortSignal.any([signal, over.signal]);
+    if (unreachable && !returned) {
+      // That somebody else is answered says that the server is back.
+      client.nextAnswer().then(() => {
+        if (until.aborted) return;
+        noteReturn();
+        over.abort();
+      });
+    }
+    await delay(delayMs, undefined, { signal: until }).catch(() => {});
+    over.abort();
   };
 
   const restarted = (reason: WatchRestart): void => metrics?.watchRestarted(label, reason);
@@ -169,8 +199,8 @@ export async function reflect<T extends KubeObject>(options: {
       }
       if (expired) {
         log.debug('the watch is too far behind; listing again', { resource: name });
-        if (failures === 0) {
-          failures = 1;
+        if (!relisted) {
+          relisted = true;
           continue;
         }
       } else if (watching && failures === 0 && error instanceof ConnectionError) {
