@@ -2,6 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
+import { agentGrants } from '../../src/api/grant.ts';
+import { LABELS } from '../../src/api/names.ts';
+import { ApiError } from '../../src/kube/client.ts';
+import { roleBindings } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
 import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
@@ -10,6 +14,11 @@ const both = [HOME, OTHER];
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
 const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
 const reached = (time: string) => delay(Math.max(0, Date.parse(time) - Date.now()));
+
+function ignoreUnavailable(error: unknown): false {
+  if (error instanceof ApiError && error.status === 503) return false;
+  throw error;
+}
 
 describe('after a time away', function () {
   this.timeout(120_000);
@@ -102,25 +111,37 @@ describe('after a time away', function () {
     });
 
     it('hallpass revokes at once what ended meanwhile', async () => {
-      const at = await setting.accessIs(false, 'in-the-outage', both);
-      console.log(`      revoked ${((at - backAt) / 1000).toFixed(1)} s after the API server was back`);
-      expect(at - backAt).to.be.below(5_000);
-      await setting.until('it to be recorded', () => outcomes('in-the-outage').join() === 'Expired');
-      expect(phase('in-the-outage')).to.equal('Expired');
+      // Asked of the server, which for a moment after its start refuses everybody, and not of caches that have to recover.
+      const phaseNow = async () => {
+        const { status } = await setting.admin.get(agentGrants, { namespace: HOME, name: 'in-the-outage' });
+        return status.phase;
+      };
+      while ((await phaseNow()) !== 'Expired' && Date.now() < backAt + 15_000) await delay(50);
+      console.log(`      ended ${((Date.now() - backAt) / 1000).toFixed(1)} s after the API server was back`);
+      expect(await phaseNow()).to.equal('Expired');
+      const { items } = await setting.admin.list(roleBindings, { labelSelector: LABELS.grant });
+      const named = items.filter(({ metadata }) => metadata.labels?.[LABELS.grantName] === 'in-the-outage');
+      expect(named).to.deep.equal([]);
     });
 
     it('hallpass leaves alone what has not ended', async () => {
       await setting.accessIs(true, 'past-the-outage', both);
+      await setting.accessIs(false, 'in-the-outage', both);
       expect(phase('past-the-outage')).to.equal('Active');
     });
 
     it('hallpass sees again what happens', async () => {
-      await setting.grant('after-the-outage', { duration: '1h' }, both);
+      // For a moment after its start the server's admission knows no kind of ours.
+      const asked = () =>
+        setting.grant('after-the-outage', { duration: '1h' }, both).then(() => true, ignoreUnavailable);
+      while (!(await asked())) await delay(50);
       const from = performance.now();
       await setting.until('it to be Active', () => phase('after-the-outage') === 'Active', 15_000);
       await setting.remove('past-the-outage');
       await setting.until('the deleted one to go', () => setting.find('past-the-outage') === undefined, 15_000);
-      console.log(`      sees a new grant ${((performance.now() - from) / 1000).toFixed(1)} s after it was made`);
+      const took = performance.now() - from;
+      console.log(`      gives and takes again, which took ${(took / 1000).toFixed(1)} s`);
+      expect(took).to.be.below(8_000);
       await setting.accessIs(false, 'past-the-outage', both);
       await settled(setting.admin);
     });
