@@ -80,8 +80,12 @@ async function operate(o: Options, log: Log): Promise<void> {
   });
   log.info('hallpass starts', { server: client.server, health: health.address, identity });
 
+  const mayWrite = () => {
+    if (!elector.isFresh()) throw new Error('this replica no longer leads, so it writes nothing');
+  };
+  const leader = new Client({ credentials, clock, metrics: kubeMetrics, mayWrite });
   const events = new EventRecorder({
-    client,
+    client: leader,
     reportingController: 'hallpass.dev/operator',
     reportingInstance: identity,
     log,
@@ -100,10 +104,6 @@ async function operate(o: Options, log: Log): Promise<void> {
       // Another replica may be acting already: nothing may be finished here.
       process.exit(1);
     });
-    const mayWrite = () => {
-      if (!elector.isFresh()) throw new Error('this replica no longer leads, so it writes nothing');
-    };
-    const leader = new Client({ credentials, clock, metrics: kubeMetrics, mayWrite });
     const cluster = { client: leader, clock, log, caches };
     const { deadManImage: image, receiptRetention } = o;
     controllers = startControllers({ cluster, guards, events, kubeMetrics, metrics, image, receiptRetention });
