@@ -10,14 +10,13 @@ import { isLaterVersion, keyOf } from '../../src/kube/object.ts';
 export type History = {
   /** What happened and never may, as sentences. */
   violations: string[];
-  /** The phases that a grant went through, in order. */
-  phases(uid: string): Phase[];
 };
 
 /** Follows caches from before they are started. */
 export function keepHistory(grants: Cache<ParsedGrant>, bindings: Cache<RoleBinding>): History {
   const found: string[] = [];
-  const phases = new Map<string, Phase[]>();
+  /** The phase that each grant was in last. */
+  const phases = new Map<string, Phase>();
   const ends = new Map<string, string>();
   /** The resourceVersion from which a grant's access must be gone. */
   const over = new Map<string, string>();
@@ -28,19 +27,18 @@ export function keepHistory(grants: Cache<ParsedGrant>, bindings: Cache<RoleBind
       if (!over.has(metadata.uid)) over.set(metadata.uid, metadata.resourceVersion);
       return;
     }
-    const known = phases.get(metadata.uid) ?? [];
-    phases.set(metadata.uid, known);
+    const before = phases.get(metadata.uid);
+    if (phase !== undefined) phases.set(metadata.uid, phase);
     if (status.specHash !== hash) return;
     const request = `${metadata.uid} ${hash}`;
-    if (isTerminal(known.at(-1)) && !isTerminal(phase) && ends.has(request)) {
-      found.push(`grant ${keyOf(metadata)} went from ${known.at(-1)} to ${phase}`);
+    if (isTerminal(before) && !isTerminal(phase) && ends.has(request)) {
+      found.push(`grant ${keyOf(metadata)} went from ${before} to ${phase}`);
     }
-    if (phase !== undefined && known.at(-1) !== phase) known.push(phase);
     if (isTerminal(phase)) over.set(metadata.uid, metadata.resourceVersion);
     if (expiresAt === undefined) return;
-    const before = ends.get(request);
-    if (before !== undefined && before !== expiresAt) {
-      found.push(`the end of grant ${keyOf(metadata)} moved from ${before} to ${expiresAt}`);
+    const fixed = ends.get(request);
+    if (fixed !== undefined && fixed !== expiresAt) {
+      found.push(`the end of grant ${keyOf(metadata)} moved from ${fixed} to ${expiresAt}`);
     }
     ends.set(request, expiresAt);
   });
@@ -53,5 +51,5 @@ export function keepHistory(grants: Cache<ParsedGrant>, bindings: Cache<RoleBind
     }
   });
 
-  return { violations: found, phases: (uid) => phases.get(uid) ?? [] };
+  return { violations: found };
 }
