@@ -90,7 +90,8 @@ export function watchChanges(o: {
     if (type === 'deleted') {
       queues.orphans.add(object.metadata.uid);
       lapses.set(key, undefined);
-    } else if (due !== undefined && (own || !ending)) {
+    } else if (due !== undefined && !own && !ending) {
+      // Until its decision says when to look again; what hallpass wrote itself follows one that has said so.
       lapses.set(key, due);
     }
     if (previous?.status.phase !== object.status.phase || type === 'deleted') {

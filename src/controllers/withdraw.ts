@@ -70,6 +70,9 @@ async function remove<T extends KubeObject>(
   ref: { namespace: string; name: string },
   uid: string,
 ): Promise<void> {
+  // Guards that were just put back take a moment until they hold. A binding goes by its name alone: it is what gives access.
+  const known = resource.kind === 'RoleBinding' ? undefined : cache.get(ref);
+  if (known && !isOfGrant(known, uid)) return;
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
     await client.delete(resource, ref, { propagationPolicy: 'Background' });
