@@ -1,76 +1,211 @@
-// The examples apply and work: the agent passes while its grant lasts, and is refused before and after.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The examples apply as they are, by the people of their stories, and give their agents what they say and for as long.
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
-import { agentGrants } from '../../../src/api/grant.ts';
-import { namespaces } from '../../../src/kube/kinds.ts';
-import { openStage, type Stage } from '../endings/stage.ts';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import { type Playground, startPlayground } from '../../controlplane/playground.ts';
+import { root } from './pages.ts';
 
-const root = join(import.meta.dirname, '..', '..', '..');
+const template = z.looseObject({
+  metadata: z.looseObject({ labels: z.record(z.string(), z.string()) }),
+  spec: z.looseObject({}),
+});
+/** What runs as the agent, of whatever kind, down to the spec of its pods. */
+const workload = z.looseObject({
+  kind: z.enum(['Deployment', 'Job', 'CronJob']),
+  spec: z.looseObject({
+    template: template.optional(),
+    jobTemplate: z.looseObject({ spec: z.looseObject({ template }) }).optional(),
+  }),
+});
+
+type Person = { user: string; groups: string[] };
 
 describe('the examples', function () {
-  this.timeout(120_000);
-  let stage: Stage;
-  const apply = (example: string, ...more: string[]) =>
-    stage.playground.admin(['apply', '-k', join(root, 'examples', example), ...more]);
-  const deployments = '/apis/apps/v1/namespaces/shop/deployments';
-
+  this.timeout(60_000);
+  let playground: Playground;
   before(async () => {
-    stage = await openStage();
-    await stage.namespace('shop');
-    await stage.namespace('reports');
+    playground = await startPlayground();
   });
-  after(() => stage.close());
+  after(() => playground?.stop());
 
-  it('incident-triage reads while its incident is open', async () => {
-    await apply('incident-triage');
-    const ref = { namespace: 'shop', name: 'inc-4711' };
-    await stage.phase(ref, 'Active');
-    const agent = await stage.agent('shop', 'triage');
-    await agent.until(deployments, 200);
-    expect(await agent.asks('/api/v1/namespaces/shop/secrets')).to.equal(403);
-    await stage.remove(agentGrants, ref);
-    await agent.until(deployments, 403);
+  const part = (example: string, name: string) => `${root}/examples/${example}/${name}`;
+  const admin = (...args: string[]) => playground.admin(args);
+
+  /** Runs kubectl as a person of the story; throws what it complained about. */
+  async function as(person: Person, args: string[], input?: string): Promise<string> {
+    const kubeconfig = await playground.kubeconfigFor(person);
+    const { stdout, stderr, code } = await playground.kubectl(args, { kubeconfig, input });
+    if (code !== 0) throw new Error(`${person.user}: kubectl ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  }
+  /** Repeats until it is answered so. What is applied takes effect in the API server some milliseconds later. */
+  async function until<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
+    const end = performance.now() + 20_000;
+    for (;;) {
+      const answer = await ask();
+      if (wanted(answer)) return answer;
+      if (performance.now() > end) throw new Error(`not as wanted after 20 s: ${JSON.stringify(answer)}`);
+      await delay(30);
+    }
+  }
+  /** Waits until the API server lets a person do what they are about to. */
+  const allowed = (person: Person, ...what: string[]) =>
+    until(
+      async () =>
+        (
+          await playground.kubectl(['auth', 'can-i', ...what], { kubeconfig: await playground.kubeconfigFor(person) })
+        ).stdout.trim(),
+      (answer) => answer === 'yes',
+    );
+  /** The pods' spec of what runs as the agent in a rendered part. */
+  async function podSpec(rendered: string): Promise<object> {
+    for (const document of parseAllDocuments(rendered)) {
+      const { success, data } = workload.safeParse(document.toJS());
+      const found = success ? (data.spec.template ?? data.spec.jobTemplate?.spec.template) : undefined;
+      if (found?.metadata.labels['hallpass.dev/agent']) return found.spec;
+    }
+    throw new Error('nothing in there runs as an agent');
+  }
+  /** The agent as its pod is, asking with a token got as a kubelet gets it. */
+  async function agentOf(namespace: string, identity: string, pod: object) {
+    const kubeconfig = await playground.kubeconfigFor({
+      token: await playground.agentToken({ namespace, identity, pod }),
+    });
+    const ask = async (args: string[]) => {
+      const { code, stderr } = await playground.kubectl(args, { kubeconfig });
+      if (code !== 0 && !stderr.includes('(Forbidden)')) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+      return code === 0 ? 'passes' : 'is refused';
+    };
+    return {
+      expects: (answer: 'passes' | 'is refused', ...args: string[]) =>
+        until(
+          () => ask(args),
+          (found) => found === answer,
+        ),
+      ask: (...args: string[]) => ask(args),
+    };
+  }
+  /** Waits until a pod of the example's own workload exists, and returns the ServiceAccount that admission gave it. */
+  const accountOf = (namespace: string, selector: string) =>
+    until(
+      () => admin('get', 'pods', '-n', namespace, '-l', selector, '-o=jsonpath={.items[0].spec.serviceAccountName}'),
+      (name) => name !== '',
+    );
+  const granted = (person: Person, namespace: string, ...names: string[]) =>
+    as(person, [
+      'wait',
+      '--for=condition=Granted',
+      '--timeout=20s',
+      '-n',
+      namespace,
+      ...names.map((name) => `aggrant/${name}`),
+    ]);
+
+  it('incident-triage: somebody on call asks thrice, and each grant ends by itself', async () => {
+    const example = 'incident-triage';
+    const platform = { user: 'pat', groups: ['platform'] };
+    const oncall = { user: 'ann', groups: ['oncall'] };
+    await admin('apply', '-k', part(example, 'admin'));
+    await admin('create', 'configmap', 'checkout', '-n', 'shop', '--from-literal=retries=3');
+    await allowed(platform, 'create', 'agentidentities.hallpass.dev', '-n', example);
+    await as(platform, ['apply', '-k', part(example, 'team')]);
+    await admin('wait', '--for=condition=Ready', '--timeout=20s', '-n', example, 'agentid/triage');
+    expect(await accountOf(example, 'app=triage')).to.equal('hallpass-triage');
+
+    const agent = await agentOf(example, 'triage', await podSpec(await admin('kustomize', part(example, 'team'))));
+    expect(await agent.ask('get', 'pods', '-n', 'shop')).to.equal('is refused');
+    const names = ['inc-4711-overview', 'inc-4711-logs', 'inc-4711-config'];
+    await allowed(oncall, 'create', 'agentgrants.hallpass.dev', '-n', example);
+    await as(oncall, ['apply', '-k', part(example, 'request')]);
+    await granted(oncall, example, ...names);
+    await agent.expects('passes', 'get', 'pods', '-n', 'shop');
+    await agent.expects('passes', 'get', 'configmap', 'checkout', '-n', 'shop');
+    expect(await agent.ask('get', 'configmaps', '-n', 'shop')).to.equal('is refused');
+    expect(await agent.ask('get', 'pods', '-n', example)).to.equal('is refused');
+
+    await as(oncall, ['delete', 'aggrant', 'inc-4711-config', '-n', example]);
+    await agent.expects('is refused', 'get', 'configmap', 'checkout', '-n', 'shop');
+    expect(await agent.ask('get', 'pods', '-n', 'shop'), 'the other grants').to.equal('passes');
+    await as(oncall, ['delete', '-k', part(example, 'request'), '--ignore-not-found']);
+    await agent.expects('is refused', 'get', 'pods', '-n', 'shop');
+    const asAgent = ['auth', 'can-i', 'create', 'pods', '-n', example];
+    const kubeconfig = await playground.kubeconfigFor(oncall);
+    expect((await playground.kubectl(asAgent, { kubeconfig })).stdout.trim(), 'on-call people, pods').to.equal('no');
   });
 
-  it('deploy-agent waits for the admin who raises the ceiling, and reaches two Deployments by name', async () => {
-    await apply('deploy-agent');
-    const ref = { namespace: 'shop', name: 'release-2026-11-24' };
-    await stage.phase(ref, 'Pending', 'ExceedsCeiling');
-    await stage.playground.admin(['apply', '-f', join(root, 'examples', 'deploy-agent', 'ceiling.yaml')]);
-    await stage.phase(ref, 'Active');
-    const agent = await stage.agent('shop', 'deployer');
-    // 404: it may look, and there is none of that name.
-    await agent.until(`${deployments}/checkout`, 404);
-    expect(await agent.asks(`${deployments}/another`)).to.equal(403);
-    await stage.remove(agentGrants, ref);
-    await agent.until(`${deployments}/checkout`, 403);
+  it("deploy-agent: waits for the admin's addition to the ceiling, then patches one Deployment and no other", async () => {
+    const example = 'deploy-agent';
+    const team = { user: 'wim', groups: ['web-team'] };
+    const release = { user: 'rae', groups: ['web-release'] };
+    await admin('apply', '-k', part(example, 'admin'));
+    await admin('delete', '-f', `${part(example, 'admin')}/ceiling.yaml`);
+    await allowed(team, 'create', 'agentidentities.hallpass.dev', '-n', 'web');
+    await as(team, ['apply', '-k', part(example, 'team')]);
+    await admin('create', 'deployment', 'backend', '-n', 'web', '--image=backend:1');
+    await admin('wait', '--for=condition=Ready', '--timeout=20s', '-n', 'web', 'agentid/deployer');
+    await allowed(release, 'create', 'agentgrants.hallpass.dev', '-n', 'web');
+    await as(release, ['apply', '-k', part(example, 'request')]);
+    expect(await accountOf('web', 'hallpass.dev/agent=deployer')).to.equal('hallpass-deployer');
+    const waits = ['wait', '--for=jsonpath={.status.reasons[0].reason}=ExceedsCeiling', '--timeout=20s'];
+    await as(release, [...waits, '-n', 'web', 'aggrant/rollout']);
+    await admin('apply', '-f', `${part(example, 'admin')}/ceiling.yaml`);
+    await granted(release, 'web', 'rollout');
+
+    const rendered = await admin('kustomize', part(example, 'request'));
+    const agent = await agentOf('web', 'deployer', await podSpec(rendered));
+    const patch = (name: string) => ['set', 'image', `deployment/${name}`, '*=frontend:2', '-n', 'web'];
+    await agent.expects('passes', ...patch('frontend'));
+    expect(await agent.ask(...patch('backend'))).to.equal('is refused');
+    const image = ['get', 'deployment', 'frontend', '-n', 'web', '-o=jsonpath={..image}'];
+    expect(await admin(...image)).to.equal('frontend:2');
+    await agent.expects('passes', 'get', 'pods', '-n', 'web');
+
+    await as(release, ['delete', 'aggrant', 'rollout', '-n', 'web']);
+    await agent.expects('is refused', ...patch('frontend'));
+    await agent.expects('is refused', 'get', 'pods', '-n', 'web');
   });
 
-  it('nightly-report reads two namespaces once its window opens, by the consent of the other', async () => {
-    await apply('nightly-report', '--server-side');
-    const ref = { namespace: 'reports', name: 'night-2099-01-01' };
-    await stage.phase(ref, 'Scheduled', 'NotYetStarted');
-    const agent = await stage.agent('reports', 'nightly');
-    expect(await agent.asks('/api/v1/namespaces/shop/pods')).to.equal(403);
-    // The night comes now, and is short.
-    const notAfter = new Date(Math.floor(Date.now() / 1000) * 1000 + 6_000).toISOString();
-    await stage.admin.patch(agentGrants, ref, { spec: { validity: { notBefore: null, notAfter } } }, { type: 'merge' });
-    await agent.until('/api/v1/namespaces/shop/pods', 200);
-    await agent.until('/api/v1/namespaces/reports/pods', 200);
-    await agent.until('/api/v1/namespaces/shop/pods', 403);
-    await stage.phase(ref, 'Expired', 'EndPassed');
-    const shop = await stage.admin.get(namespaces, { name: 'shop' });
-    expect(shop.metadata.annotations).to.have.property('hallpass.dev/accepts-grants-from', 'reports');
-    expect(stage.seen.identities.get({ namespace: 'reports', name: 'nightly' })?.metadata.name).to.equal('nightly');
-  });
+  it('nightly-report: is Scheduled until its window, reads both namespaces within it, and is refused after', async () => {
+    const example = 'nightly-report';
+    const team = { user: 'dee', groups: ['data-team'] };
+    const scheduler = { user: 'report-scheduler', groups: [] };
+    await admin('apply', '-k', part(example, 'admin'));
+    await allowed(team, 'create', 'agentidentities.hallpass.dev', '-n', 'reports');
+    await as(team, ['apply', '-k', part(example, 'team')]);
+    await admin('wait', '--for=condition=Ready', '--timeout=20s', '-n', 'reports', 'agentid/nightly-report');
+    await as(team, ['create', 'job', 'by-hand', '--from=cronjob/nightly-report', '-n', 'reports']);
+    expect(await accountOf('reports', 'job-name=by-hand')).to.equal('hallpass-nightly-report');
 
-  it('leaves no metric undocumented, and documents none that is not there', async () => {
-    const page = readFileSync(join(root, 'docs', 'operations.md'), 'utf8');
-    const documented = [...page.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, name]) => name ?? '').sort();
-    const text = await (await fetch(`${stage.playground.hallpass[0]?.healthUrl}/metrics`)).text();
-    const served = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name ?? '');
-    const ours = served.filter((name) => !/^(process|nodejs)_/.test(name)).sort();
-    expect(documented).to.deep.equal(ours);
+    const agent = await agentOf(
+      'reports',
+      'nightly-report',
+      await podSpec(await admin('kustomize', part(example, 'team'))),
+    );
+    await allowed(scheduler, 'create', 'agentgrants.hallpass.dev', '-n', 'reports');
+    await as(scheduler, ['apply', '-k', part(example, 'request')]);
+    const is = (phase: string, name: string) =>
+      as(scheduler, [
+        'wait',
+        `--for=jsonpath={.status.phase}=${phase}`,
+        '--timeout=20s',
+        '-n',
+        'reports',
+        `aggrant/${name}`,
+      ]);
+    await is('Scheduled', 'report-2030-01-07');
+    const at = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+    const tonight = (await admin('kustomize', part(example, 'request')))
+      .replace('2030-01-07T02:00:00Z', at(2))
+      .replace('2030-01-07T03:00:00Z', at(6))
+      .replaceAll('report-2030-01-07', 'report-tonight');
+    await as(scheduler, ['apply', '-f', '-'], tonight);
+    await is('Scheduled', 'report-tonight');
+    expect(await agent.ask('get', 'pods', '-n', 'orders'), 'before the window').to.equal('is refused');
+    await granted(scheduler, 'reports', 'report-tonight');
+    for (const namespace of ['orders', 'billing']) await agent.expects('passes', 'get', 'pods', '-n', namespace);
+    expect(await agent.ask('get', 'pods', '-n', 'reports')).to.equal('is refused');
+    await is('Expired', 'report-tonight');
+    for (const namespace of ['orders', 'billing']) await agent.expects('is refused', 'get', 'pods', '-n', namespace);
   });
 });
