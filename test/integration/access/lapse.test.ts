@@ -216,14 +216,15 @@ describe('the identity of an agent', function () {
     const namespace = await stage().namespace('identity-anew');
     await stage().identity(namespace);
     const ref = { namespace, name: 'hallpass-triage' };
-    const before = stage().seen.serviceAccounts.get(ref)?.metadata.uid;
+    const before = stage().seen.identities.get({ namespace, name: 'triage' })?.status.serviceAccount?.uid;
     await stage().remove(serviceAccounts, ref);
     const identity = await stage().until(
       stage().seen.identities,
       { namespace, name: 'triage' },
       (now) => now?.status.serviceAccount !== undefined && now.status.serviceAccount.uid !== before,
     );
-    expect(identity?.status.serviceAccount?.uid).to.equal(stage().seen.serviceAccounts.get(ref)?.metadata.uid);
+    const { metadata } = await stage().admin.get(serviceAccounts, ref);
+    expect(identity?.status.serviceAccount?.uid).to.equal(metadata.uid);
     const events = await stage().poll(
       () => stage().playground.admin(['get', 'events', '-n', namespace]),
       (text) => text.includes('ServiceAccountRecreated'),
