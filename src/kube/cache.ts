@@ -99,6 +99,7 @@ export class Cache<T extends KubeObject> {
       page: (items, version) => this.#page(items, version),
       listed: (version) => this.#listed(version),
       event: (event) => this.#event(event),
+      streamed: (version) => this.#complete(version),
       progress: (version) => {
         this.#lastSyncResourceVersion = version;
       },
@@ -219,9 +220,13 @@ export class Cache<T extends KubeObject> {
     for (const [key, object] of this.#objects) {
       if (!this.#seen.has(key) && !this.#isAhead(object, version)) this.#remove(key, object);
     }
-    this.#lastSyncResourceVersion = version;
     this.#seen = new Set();
     this.#gone.clear();
+    this.#complete(version);
+  }
+
+  #complete(version: string): void {
+    this.#lastSyncResourceVersion = version;
     this.#hasSynced = true;
     this.#synced.resolve();
   }

@@ -6,6 +6,7 @@ import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
 import type { WatchRestart } from './metrics.ts';
 import { type KubeObject, type Resource, resourceName } from './object.ts';
+import { streamList } from './stream-list.ts';
 import { type WatchEvent, watch } from './watch.ts';
 
 /** What is done with what comes. `page` and `listed` belong together: what no page of a list held is gone. */
@@ -14,6 +15,8 @@ export type Sink = {
   page: (items: unknown[], resourceVersion: string) => Promise<void>;
   listed: (resourceVersion: string) => void;
   event: (event: WatchEvent) => void;
+  /** The events so far held all that exists, as of this version. */
+  streamed: (resourceVersion: string) => void;
   /** All is known as of this version. */
   progress: (resourceVersion: string) => void;
   /** What stands in the way now; undefined when nothing does. */
@@ -100,6 +103,31 @@ export async function reflect<T extends KubeObject>(options: {
     shown = message;
   };
 
+  let streamable = true;
+
+  // For the first list only: a later one replaces what is here, which takes a list as of one moment.
+  const stream = async (): Promise<string | undefined> => {
+    if (!streamable) return undefined;
+    streamable = false;
+    try {
+      const streamedVersion = await streamList({
+        client,
+        resource,
+        selection,
+        signal,
+        onEvent: (event) => sink.event(event),
+      });
+      sink.streamed(streamedVersion);
+      metrics?.listed(label);
+      return streamedVersion;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // Pages always work; what stands in their way, too, they will tell.
+      log.debug('the list does not come as a stream; it is taken in pages', { resource: name, error: String(error) });
+      return undefined;
+    }
+  };
+
   const list = async (): Promise<string> => {
     sink.beginList();
     let listedVersion = '';
@@ -179,7 +207,7 @@ export async function reflect<T extends KubeObject>(options: {
   while (!signal.aborted) {
     let watching = false;
     try {
-      version ??= await list();
+      version ??= (await stream()) ?? (await list());
       watching = true;
       const openForMs = await watchFrom(version);
       restarted('ended');

@@ -39,6 +39,8 @@ export async function watch<T extends KubeObject>(options: {
   resource: Resource<T>;
   selection: Selection;
   resourceVersion: string;
+  /** First what there is, each as an ADDED, then a bookmark that says so; without a resourceVersion only. */
+  initialEvents?: boolean;
   timeoutSeconds: number;
   silenceMs: () => number;
   signal: AbortSignal;
@@ -52,6 +54,8 @@ export async function watch<T extends KubeObject>(options: {
     labelSelector: selection.labelSelector,
     fieldSelector: selection.fieldSelector,
     resourceVersion: options.resourceVersion,
+    sendInitialEvents: options.initialEvents,
+    resourceVersionMatch: options.initialEvents ? 'NotOlderThan' : undefined,
     timeoutSeconds: options.timeoutSeconds,
     allowWatchBookmarks: true,
   });

@@ -36,7 +36,9 @@ export type FaultyProxy = {
   stop: () => Promise<void>;
 };
 
-export const isWatch: Matcher = (url) => url.searchParams.get('watch') === 'true';
+/** A list that comes as a stream: a watch by its form. */
+export const isStream: Matcher = (url) => url.searchParams.get('sendInitialEvents') === 'true';
+export const isWatch: Matcher = (url, method) => url.searchParams.get('watch') === 'true' && !isStream(url, method);
 export const isList: Matcher = (url, method) => method === 'GET' && !isWatch(url, method);
 
 type OpenWatch = { response: ServerResponse; silent: boolean; cut: boolean; held?: Buffer[] };
@@ -125,6 +127,7 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       if (watching && answer.statusCode === 200) forwardWatch(answer, response);
       else answer.pipe(response);
+      response.on('close', () => response.writableFinished || upstream.destroy());
     });
     incoming.pipe(upstream);
   });

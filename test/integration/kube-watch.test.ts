@@ -7,9 +7,10 @@ import { namespaces, type Role, roles } from '../../src/kube/kinds.ts';
 import { silentLog } from '../../src/kube/log.ts';
 import { createKubeMetrics } from '../../src/kube/metrics.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
-import { type FaultyProxy, isList, isWatch, startFaultyProxy } from './faulty-proxy.ts';
+import { type FaultyProxy, isList, isStream, isWatch, startFaultyProxy } from './faulty-proxy.ts';
 import { listeningLog, recorded } from './observed.ts';
 
+const isPage: typeof isList = (url, method) => isList(url, method) && !isStream(url, method);
 const failure = (code: number, reason: string, message = reason) => ({
   kind: 'Status',
   apiVersion: 'v1',
@@ -86,6 +87,33 @@ describe('a watch, behind a faulty network', () => {
     expect(Number(watch?.url.searchParams.get('timeoutSeconds'))).to.be.within(300, 600);
     expect(watch?.url.searchParams.get('resourceVersion')).to.match(/^\d+$/);
   });
+
+  it('takes its first list as a stream, as of one version, and watches on from there', async () => {
+    await create('first');
+    await create('second');
+    const { cache, events } = await startCache();
+    expect(proxy.requests.filter(({ url, method }) => isPage(url, method))).to.have.length(0);
+    expect(proxy.requests.filter(({ url, method }) => isStream(url, method))).to.have.length(1);
+    expect(events.map(({ type, object, initial }) => `${type} ${object.metadata.name} ${initial}`)).to.deep.equal([
+      'added first true',
+      'added second true',
+    ]);
+    expect(watches()[0]?.url.searchParams.get('resourceVersion')).to.equal(cache.lastSyncResourceVersion);
+  });
+
+  for (const [what, fault] of [
+    ['refuses it', { status: 422, body: failure(422, 'Invalid', 'sendInitialEvents is forbidden') }],
+    ['resets it', 'reset'],
+    ['ends it before its end', { status: 200, body: '' }],
+  ] as const) {
+    it(`takes its first list in pages from a server that, asked for a stream, ${what}`, async () => {
+      await create('first');
+      proxy.fail(isStream, fault);
+      const { cache } = await startCache();
+      expect(cache.list().map((role) => role.metadata.name)).to.deep.equal(['first']);
+      expect(proxy.requests.filter(({ url, method }) => isPage(url, method))).to.have.length(1);
+    });
+  }
 
   it('goes on where it was after its connection was reset, without listing again', async () => {
     const { has, events } = await startWatching();
@@ -278,7 +306,8 @@ describe('a watch, behind a faulty network', () => {
   });
 
   it('takes a list in one piece when a page of it is gone, and keeps nothing twice', async () => {
-    proxy.fail(isList, {
+    proxy.fail(isStream, { status: 422, body: failure(422, 'Invalid') });
+    proxy.fail(isPage, {
       status: 200,
       body: {
         kind: 'RoleList',

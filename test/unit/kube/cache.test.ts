@@ -4,7 +4,7 @@ import { Cache } from '../../../src/kube/cache.ts';
 import { Client } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
 import { silentLog } from '../../../src/kube/log.ts';
-import { roleBinding, startWire, type Wire } from './wire.ts';
+import { roleBinding, sendJson, startWire, status, type Wire } from './wire.ts';
 
 // What matters is how much comes and how fast, not who sends it: a plain server sends 10,000 objects in pages of 500.
 describe('a cache of 10,000 objects', () => {
@@ -30,6 +30,10 @@ describe('a cache of 10,000 objects', () => {
     for (const text of prepared) for (const item of JSON.parse(text).items) roleBindings.parse(item);
     inOnePieceMs = performance.now() - startedAt;
     wire = await startWire(({ url }, response) => {
+      if (url.searchParams.has('sendInitialEvents')) {
+        sendJson(response, 422, status(422, 'Invalid', 'sendInitialEvents is forbidden'));
+        return;
+      }
       response.writeHead(200, { 'Content-Type': 'application/json' });
       if (url.searchParams.has('watch')) response.flushHeaders();
       else response.end(prepared[Number(url.searchParams.get('continue') ?? 0)]);
