@@ -75,6 +75,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
     receipts: new Cache({
       ...o,
       resource: agentReceipts,
+      trim: onlyTheUse,
       namespace: SYSTEM_NAMESPACE,
       indexes: {
         [INDEX.grantUid]: ({ spec }) => (spec ? [spec.grant.uid] : []),
@@ -148,6 +149,16 @@ function grantUids({ metadata }: KubeObject): string[] {
   const uid = grantUidOfObject(metadata);
   return uid === undefined ? [] : [uid];
 }
+
+/** Who asked, and what for, is on record for people; what decides is that the request was used, and for what. */
+function onlyTheUse(receipt: ParsedReceipt): ParsedReceipt {
+  const { spec } = receipt;
+  if (!spec) return receipt;
+  const task = { description: '', ref: spec.task.ref };
+  return { ...receipt, spec: { ...spec, task, creator: NOT_KEPT, requester: NOT_KEPT } };
+}
+
+const NOT_KEPT = { username: '' };
 
 /** The pod template is half of a Job, and its only reader is the Job controller. */
 function withoutTemplate({ metadata, spec, status }: Job): Job {

@@ -7,6 +7,7 @@ import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
 import { isLaterVersion, type KubeObject, keyOf, type ObjectRef, type Resource, resourceName } from './object.ts';
 import { type ReflectorTimes, reflect, type Sink } from './reflector.ts';
+import { SharedStrings } from './shared-strings.ts';
 import type { WatchEvent } from './watch.ts';
 
 /**
@@ -25,6 +26,9 @@ export type CacheEvent<T extends KubeObject> = {
 type Handler<T extends KubeObject> = (event: CacheEvent<T>) => void;
 
 const sliceMs = 5;
+
+// Of all caches, since what was made for one grant is in five of them.
+const strings = new SharedStrings();
 
 // Of an object that can't be parsed, whose it is.
 function refOfUnknown(value: unknown): ObjectRef | undefined {
@@ -297,6 +301,7 @@ export class Cache<T extends KubeObject> {
       previous = undefined;
     }
     if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    strings.shareIn(object);
     for (const index of this.#indexes.values()) {
       if (previous) index.remove(key, previous);
       index.add(key, object);
