@@ -33,7 +33,8 @@ try {
       architecture: architecture(),
       user: '65532:65532',
       workingDirectory: '/app',
-      entrypoint: ['/usr/local/bin/node', '/app/src/main.ts'],
+      // A small nursery, by which V8 sizes the rest of the heap: with the standard one it takes half as much again.
+      entrypoint: ['/usr/local/bin/node', '--max-semi-space-size=4', '/app/src/main.ts'],
       environment: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
       labels: {
         'org.opencontainers.image.title': 'hallpass',

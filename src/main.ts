@@ -9,6 +9,7 @@ import { GuardWatch } from './controllers/guards.ts';
 import { createGrantMetrics } from './controllers/metrics.ts';
 import { startControllers } from './controllers/start.ts';
 import { serveHealth } from './endpoints/health.ts';
+import { tightenHeap } from './heap.ts';
 import { Client } from './kube/client.ts';
 import { ServerClock } from './kube/clock.ts';
 import { loadCredentials } from './kube/credentials.ts';
@@ -94,6 +95,7 @@ async function operate(o: Options, log: Log): Promise<void> {
   try {
     for (const cache of Object.values(caches)) cache.start(stopping.signal);
     await Promise.all(Object.values(caches).map((cache) => cache.synced()));
+    tightenHeap();
     const watched = new GuardWatch(caches, log);
     guards = watched;
     metrics.guardProblems(() => watched.problems.length);

@@ -55,7 +55,14 @@ export async function startHallpass(
     controlPlane.supervisor.start({
       name: o.name,
       command: process.execPath,
-      arguments: [main, `--kubeconfig=${o.kubeconfig}`, `--health-address=127.0.0.1:${port}`, ...o.flags],
+      // As the image starts it.
+      arguments: [
+        '--max-semi-space-size=4',
+        main,
+        `--kubeconfig=${o.kubeconfig}`,
+        `--health-address=127.0.0.1:${port}`,
+        ...o.flags,
+      ],
       environment,
       logFile: o.logFile,
     });
