@@ -17,6 +17,7 @@ import type { Progress } from './figure.ts';
 import { conditionOf, Follower, phaseOf } from './follower.ts';
 import { inFlight } from './in-flight.ts';
 import { quiet } from './metrics.ts';
+import { startAsInPod } from './pod.ts';
 import { cpuSeconds } from './processes.ts';
 
 export type Lab = {
@@ -37,18 +38,14 @@ export const REQUESTER = 'bench-requester';
  * `fastControllers` lifts the controller manager's client limits, for figures that it has no part in but whose set-up
  * would wait for it for minutes.
  */
-export async function openLab(
-  progress: Progress,
-  o: { fastControllers?: boolean; apiServerFlags?: string[] } = {},
-): Promise<Lab> {
+export async function openLab(progress: Progress, o: { fastControllers?: boolean } = {}): Promise<Lab> {
   progress('starting a control plane and hallpass');
   const fast = ['--kube-api-qps=1000', '--kube-api-burst=2000', '--concurrent-job-syncs=20'];
   const playground = await startPlayground({
-    apiServerFlags: o.apiServerFlags,
+    replicas: 0,
     controllerManagerFlags: o.fastControllers ? fast : [],
   });
-  const [hallpass] = playground.hallpass;
-  if (!hallpass) throw new Error('no hallpass was started');
+  const hallpass = await startAsInPod(playground);
   const { server, certificateAuthority, directory } = playground;
   const token = cachedToken(async () => (await readFile(join(directory, 'hallpass.token'), 'utf8')).trim());
   const as = async (user: string, groups: string[] = []) =>
