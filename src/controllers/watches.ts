@@ -48,7 +48,8 @@ export function watchChanges(o: {
     if (!identity) return;
     if (identity.metadata.deletionTimestamp || isExpired(identity, now())) queues.identities.add(key);
     if (identity.spec?.boundary?.maxActiveGrants === undefined) return;
-    enqueueGrants(caches.grants.byIndex(INDEX.agent, key).filter(({ status }) => status.phase === 'Pending'));
+    const waits = ['Pending', 'Suspended'];
+    enqueueGrants(caches.grants.byIndex(INDEX.agent, key).filter(({ status }) => waits.includes(status.phase ?? '')));
   };
 
   /** Something that was made for a grant changed: its own reconciler judges, or the janitor when there is no such grant. */
