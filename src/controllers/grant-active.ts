@@ -98,7 +98,7 @@ export class GrantActivation {
         'what gives the access was edited or deleted by somebody else and was put back',
       );
     } else if (grant.status.phase !== 'Active') {
-      this.#record.note(grant, 'Normal', 'Granted', verdict.reasons.map(({ message }) => message).join('; '));
+      this.#record.announce(grant, verdict);
     }
     return undefined;
   }

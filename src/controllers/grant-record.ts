@@ -93,25 +93,33 @@ export class GrantRecord {
     }
   }
 
-  /** An event when the phase changes into one that people want to hear of. */
+  /** A log line, and an event where people want to hear of it, when the phase changes or what stands first against it. */
   announce(grant: ParsedGrant, { phase, reasons }: Pick<Verdict, 'phase' | 'reasons'>): void {
     const first = reasons[0]?.reason;
     const sameRequest = grant.status.specHash === grant.hash;
     if (sameRequest && grant.status.phase === phase && grant.status.reasons?.[0]?.reason === first) return;
     const text = reasons.map(({ message }) => message).join('; ');
-    const { log } = this.#cluster;
-    log.info(`grant is ${phase}`, {
-      grant: `${grant.metadata.namespace}/${grant.metadata.name}`,
-      uid: grant.metadata.uid,
-      reason: first,
-      message: text,
-    });
     const event = eventOf(phase, first);
-    if (event) this.note(grant, event === 'Lapsed' ? 'Normal' : 'Warning', event, text);
+    this.#log(grant, `grant is ${phase}`, { reason: first, why: text });
+    if (event) this.#event(grant, event === 'Lapsed' || event === 'Granted' ? 'Normal' : 'Warning', event, text);
   }
 
+  /** A log line and an event about what happened to a grant within its phase. */
   note(grant: ParsedGrant, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
-    const { namespace, name, uid } = grant.metadata;
+    this.#log(grant, `grant: ${message}`, { reason });
+    this.#event(grant, type, reason, message);
+  }
+
+  #log({ metadata }: ParsedGrant, message: string, fields: { reason: string | undefined; why?: string }): void {
+    this.#cluster.log.info(message, {
+      grant: `${metadata.namespace}/${metadata.name}`,
+      uid: metadata.uid,
+      ...fields,
+    });
+  }
+
+  #event({ metadata }: ParsedGrant, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
+    const { namespace, name, uid } = metadata;
     this.#events.record(
       { apiVersion: API_VERSION, kind: 'AgentGrant', namespace, name, uid },
       type,
@@ -129,7 +137,8 @@ export class GrantRecord {
 
 /** The event that a change into a phase is worth; none where the phase comes by itself or is over in a moment. */
 function eventOf(phase: Phase, reason: Reason | undefined): keyof typeof EVENTS | undefined {
-  if (phase === 'Scheduled' || phase === 'Active' || reason === 'AgentNotReady') return undefined;
+  if (phase === 'Scheduled' || reason === 'AgentNotReady') return undefined;
+  if (phase === 'Active') return 'Granted';
   if (phase === 'Expired') return 'Lapsed';
   return phase === 'Pending' ? 'Refused' : phase;
 }
