@@ -17,6 +17,9 @@ import { printable } from '../text.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
 
+/** How soon a name that somebody else's ServiceAccount has is tried again, in milliseconds: only our own are watched. */
+const FOREIGN_RETRY = 10_000;
+
 type Readiness = { ready: boolean; reason: Reason; message: string; stalled?: boolean };
 
 export class IdentityReconciler {
@@ -46,7 +49,7 @@ export class IdentityReconciler {
     if (identity.metadata.deletionTimestamp || expired) return this.#end(identity, expired);
     const { account, readiness } = await this.#ensureAccount(identity);
     await this.#write(identity, readiness, account);
-    return undefined;
+    return readiness.reason === 'ForeignObject' ? { requeueAfterMs: FOREIGN_RETRY } : undefined;
   }
 
   /** Every grant ends first, for good, then the ServiceAccount goes, then (when it is being deleted) the identity. */
