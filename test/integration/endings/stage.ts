@@ -175,7 +175,10 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
     async phase(ref: { namespace: string; name: string }, phase: string, reason?: string): Promise<ParsedGrant> {
       const grant = await until(seen.grants, ref, (now) => {
         const granted = now?.status.conditions?.find(({ type }) => type === 'Granted');
-        const settled = now?.status.observedGeneration === now?.metadata.generation;
+        const ready = now?.status.conditions?.find(({ type }) => type === 'Ready');
+        // An Active grant is written once more when all is made.
+        const done = phase !== 'Active' || ready?.status === 'True';
+        const settled = now?.status.observedGeneration === now?.metadata.generation && done;
         return settled && now?.status.phase === phase && (reason === undefined || granted?.reason === reason);
       });
       if (!grant) throw new Error(`${keyOf(ref)} is gone`);
