@@ -1,6 +1,6 @@
-// What the pages point at exists: links and their anchors, make targets, kinds, labels, and paths in the checkout.
+// What the pages name exists: make targets, kinds, labels, and paths in the checkout. (Links: test/unit/docs.)
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -17,17 +17,6 @@ function code(each: Page): string[] {
   const shell = fences(each).filter(({ language }) => ['sh', 'console'].includes(language));
   return [...inline, ...indented, ...shell.flatMap(({ text }) => text.split('\n'))];
 }
-/** The anchors of a page's headings, as GitHub makes them. */
-function anchors(each: Page): string[] {
-  const headings = prose(each).match(/^#+ .*$/gm) ?? [];
-  return headings.map((heading) =>
-    heading
-      .replace(/^#+ /, '')
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
-}
 const crd = z.object({
   spec: z.object({ names: z.object({ plural: z.string(), singular: z.string(), shortNames: z.array(z.string()) }) }),
 });
@@ -42,10 +31,10 @@ const ours = readdirSync(join(root, 'crds'))
 const kubernetes =
   'pods pod pod,lease pods,lease deployment rolebindings roles,rolebindings,jobs roles,jobs rolebinding serviceaccounts clusterroles namespace';
 
-describe('the pages', () => {
+describe('what the pages name', () => {
   const all = pages();
 
-  it('are many', () => {
+  it('is gathered from all pages', () => {
     const found = all.map(({ path }) => path);
     expect(found).to.include.members([
       'README.md',
@@ -55,26 +44,14 @@ describe('the pages', () => {
     ]);
   });
 
-  for (const each of all) {
-    it(`${each.path} links to pages and headings that exist`, () => {
-      for (const [, target = ''] of prose(each).matchAll(/\]\(([^)\s]+)\)/g)) {
-        if (/^[a-z]+:/.test(target)) continue;
-        const [file = '', anchor] = target.split('#');
-        const path = normalize(file === '' ? each.path : join(dirname(each.path), file));
-        expect(existsSync(join(root, path)), `${target}: no ${path}`).to.equal(true);
-        if (anchor !== undefined) expect(anchors(page(path)), `anchors of ${path}`).to.include(anchor);
-      }
-    });
-  }
-
-  it('name only targets that the Makefile has', () => {
+  it('as a make target is one of the Makefile', () => {
     const targets = [...page('Makefile').text.matchAll(/^([a-z-]+):.*## /gm)].map(([, name]) => name);
     const named = all.flatMap((each) => code(each).flatMap((text) => [...text.matchAll(/(?:^|\s)make ([a-z-]+)/g)]));
     expect(named).to.not.be.empty;
     for (const [, target] of named) expect(targets).to.include(target);
   });
 
-  it('name only kinds that kubectl knows', () => {
+  it('as a kind is one that kubectl knows', () => {
     const known = new Set([...ours, ...kubernetes.split(' ')]);
     const verbs = /kubectl (?:get|delete|describe|patch|wait|events) ([a-z][a-z.,]*)(?=[\s/`]|$)/g;
     const named = all.flatMap((each) =>
@@ -87,7 +64,7 @@ describe('the pages', () => {
     }
   });
 
-  it('name only labels and annotations that hallpass or its manifests know', () => {
+  it('as a label or annotation is one of hallpass or its manifests', () => {
     const sources = ['src/api', 'deploy/cluster', 'deploy/workload'].flatMap((directory) =>
       readdirSync(join(root, directory)).map((file) => readFileSync(join(root, directory, file), 'utf8')),
     );
@@ -101,7 +78,7 @@ describe('the pages', () => {
     }
   });
 
-  it('name only files and directories that exist', () => {
+  it('as a path exists', () => {
     const named = all.flatMap((each) =>
       code(each).flatMap((text) => {
         const paths = text.match(/(?<![\w./-])(?:src|deploy|docs|examples|test|bench|crds|image)\/[\w./-]*/g) ?? [];
