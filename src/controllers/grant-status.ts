@@ -32,6 +32,8 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
   const over = isTerminal(phase);
   const sameRequest = before.specHash === specHash;
   const message = sentence(standing.reasons);
+  // A suspended grant keeps Job and Role for its return, and no binding.
+  const created = standing.created.filter(({ kind }) => phase !== 'Suspended' || kind !== 'RoleBinding');
   const status: GrantStatus = {
     observedGeneration: grant.metadata.generation,
     phase,
@@ -45,7 +47,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     passingSince: standing.passingSince === undefined ? undefined : timestamp(standing.passingSince),
     specHash,
     receipt: standing.receipt,
-    created: standing.created.length > 0 ? standing.created.slice(0, STATUS_LIMITS.created) : undefined,
+    created: created.length > 0 ? created.slice(0, STATUS_LIMITS.created) : undefined,
     conditions: grantConditions(grant, standing, message, now),
   };
   return same(status, before) ? before : status;

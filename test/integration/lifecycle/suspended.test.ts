@@ -206,6 +206,7 @@ describe('access that is suspended', function () {
       expect(refusedAfter).to.be.below(5_000);
       expect(suspended.status.expiresAt).to.equal(given.status.expiresAt);
       expect(kept.filter((object) => object.startsWith('RoleBinding'))).to.deep.equal([]);
+      expect(suspended.status.created?.map(({ kind }) => kind)).to.not.include('RoleBinding');
       expect(waited).to.be.within(RESTORE, RESTORE + SLACK);
       expect(restored?.status).to.include({
         startTime: given.status.startTime,

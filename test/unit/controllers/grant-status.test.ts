@@ -91,6 +91,19 @@ describe("a grant's status", () => {
     expect(condition(third, 'Granted')?.lastTransitionTime).to.equal('2026-03-01T12:01:00Z');
   });
 
+  it('lists no binding as created while it is suspended, since it has none then', () => {
+    const created = ['Job', 'Role', 'RoleBinding'].map((kind) => ({
+      kind,
+      namespace: 'a',
+      name: 'hallpass-1',
+      uid: kind,
+    }));
+    const kinds = (phase: Phase) =>
+      grantStatus(grant(), standing(phase, { created }), NOON).created?.map(({ kind }) => kind);
+    expect(kinds('Active')).to.deep.equal(['Job', 'Role', 'RoleBinding']);
+    expect(kinds('Suspended')).to.deep.equal(['Job', 'Role']);
+  });
+
   it('keeps the time at which a request was first seen, and forgets it with another request', () => {
     const first = grant({ status: grantStatus(grant(), standing('Pending'), NOON) });
     expect(grantStatus(first, standing('Active'), NOON + MINUTE).requestedAt).to.equal('2026-03-01T12:00:00Z');
