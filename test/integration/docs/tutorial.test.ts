@@ -70,7 +70,7 @@ describe('the tutorial', function () {
     });
     await serving;
     const PATH = [dirname(await binary('kubectl')), environment.PATH].join(delimiter);
-    shell = openShell(directory, { ...environment, PATH, MAKEFLAGS: '' });
+    shell = openShell(directory, { ...environment, PATH, MAKEFLAGS: '--no-print-directory' });
   });
   after(async () => {
     shell?.end();
