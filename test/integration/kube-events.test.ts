@@ -138,7 +138,7 @@ describe('EventRecorder', () => {
     const long = all.find((e) => e.reason === 'Long')?.note ?? '';
     expect(long).to.match(/^é{510}…$/);
     const hostile = all.find((e) => e.reason === 'Hostile')?.note ?? '';
-    expect(hostile).to.equal('a\\u{1b}[31mred\\u{202e}der\\u{a}next');
+    expect(hostile).to.equal('a\\u{1b}[31mred\\u{202e}der\\nnext');
   });
 
   it('quietly drops events for a namespace that is terminating or gone', async () => {
