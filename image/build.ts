@@ -34,7 +34,7 @@ try {
       user: '65532:65532',
       workingDirectory: '/app',
       // A small nursery, by which V8 sizes the rest of the heap: with the standard one it takes half as much again.
-      entrypoint: ['/usr/local/bin/node', '--max-semi-space-size=4', '/app/src/main.ts'],
+      entrypoint: ['/usr/local/bin/node', '--max-semi-space-size=4', '/app/src/main.js'],
       environment: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
       labels: {
         'org.opencontainers.image.title': 'hallpass',

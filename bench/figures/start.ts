@@ -1,5 +1,7 @@
 // How soon hallpass is ready after a start with many grants, and has withdrawn what lapsed while it was down.
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
 import { LABELS } from '../../src/api/names.ts';
 import { roleBindings } from '../../src/kube/kinds.ts';
 import { seconds } from '../distribution.ts';
@@ -9,6 +11,21 @@ import { residentMegabytes } from '../processes.ts';
 import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
 
 const [readyTargetMs, revokedTargetMs] = [5_000, 10_000];
+
+const logged = z.object({ message: z.string(), timestamp: z.string() });
+
+/** What the last process said on its way, and how long after `from` it did. */
+async function milestones(logFile: string, from: number): Promise<[string, string][]> {
+  const lines = (await readFile(logFile, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => logged.parse(JSON.parse(line)));
+  const wanted = ['hallpass starts', 'caches have synced; waiting for the lease', 'leads'];
+  return wanted.flatMap((message): [string, string][] => {
+    const line = lines.findLast((each) => each.message === message);
+    return line ? [[`"${message}"`, `after ${seconds(Date.parse(line.timestamp) - from)}`]] : [];
+  });
+}
 
 export const start: Figure = {
   name: 'start',
@@ -41,7 +58,10 @@ export const start: Figure = {
     return {
       value: `${seconds(readyMs)}, ${seconds(revokedMs)}`,
       met: readyMs <= readyTargetMs && revokedMs <= revokedTargetMs,
-      details: [['resident memory right after', `${resident.toFixed(0)} MB`]],
+      details: [
+        ...(await milestones(hallpass.logFile, from)),
+        ['resident memory right after', `${resident.toFixed(0)} MB`],
+      ],
     };
   },
 };
