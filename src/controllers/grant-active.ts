@@ -9,19 +9,19 @@ import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { isAlreadyExists, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
+import { keyOf } from '../kube/object.ts';
+import { NORMAL } from '../kube/queue.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { timestamp } from '../policy/schedule.ts';
-import { isLive, type Snapshot } from '../policy/snapshot.ts';
+import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import { type Cluster, INDEX } from './cluster.ts';
 import { type GrantRecord, termOf } from './grant-record.ts';
-import { deadManOf } from './grant-status.ts';
-import { createdObjects, DeadManRefusedError, ForeignObjectError, type Issuer, type Placement } from './issue.ts';
+import { deadManOf, refusedDeadMan } from './grant-status.ts';
+import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
+import type { Refusals } from './refusals.ts';
 import { namespacesOf, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
-
-/** How soon a grant whose dead-man Job was refused is tried again, in milliseconds: nothing tells when a quota was raised. */
-const REFUSED_RETRY = 15_000;
 
 const ISSUING: Finding = { reason: 'Issuing', message: 'every gate is passed; the access is being created' };
 
@@ -32,12 +32,20 @@ export class GrantActivation {
   readonly #issuer: Issuer;
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
+  readonly #refusals: Refusals;
 
-  constructor(o: { cluster: Cluster; issuer: Issuer; record: GrantRecord; metrics: GrantMetrics }) {
+  constructor(o: {
+    cluster: Cluster;
+    issuer: Issuer;
+    record: GrantRecord;
+    metrics: GrantMetrics;
+    refusals: Refusals;
+  }) {
     this.#cluster = o.cluster;
     this.#issuer = o.issuer;
     this.#record = o.record;
     this.#metrics = o.metrics;
+    this.#refusals = o.refusals;
   }
 
   /** Active: whatever is missing is made, in the order of issue.ts, and the status follows. */
@@ -51,11 +59,13 @@ export class GrantActivation {
       return undefined;
     }
     try {
-      return await this.#issue(snapshot, verdict);
+      const result = await this.#issue(snapshot, verdict);
+      this.#refusals.forget(keyOf(grant.metadata));
+      return result;
     } catch (error) {
-      if (error instanceof DeadManRefusedError) return this.#refused(snapshot, verdict, 'DeadManRefused', error);
-      if (error instanceof ForeignObjectError) return this.#refused(snapshot, verdict, 'ForeignObject', error);
-      throw error;
+      const refusal = this.#refusals.note(grant, error);
+      if (!refusal) throw error;
+      return await this.#refused(snapshot, verdict, refusal);
     }
   }
 
@@ -128,13 +138,6 @@ export class GrantActivation {
     const { client, caches } = this.#cluster;
     if (!grant.spec || !grant.stamps || !identity || !verdict.term) throw new Error('an Active verdict without a spec');
     const key = { namespace, name, uid };
-    if (grant.status.reasons?.some(({ reason }) => reason === 'DeadManRefused')) {
-      // The receipt fixes the end: not before the Jobs, refused before, are known to be taken.
-      await this.#issuer.tryJobs(
-        key,
-        verdict.access.map((entry) => entry.namespace),
-      );
-    }
     const wanted = renderReceipt({
       grant: key,
       spec: grant.spec,
@@ -183,15 +186,11 @@ export class GrantActivation {
    * Issuing failed for a reason that people must mend: whatever it gives is withdrawn. As long as it gave nothing, the receipt
    * made for it is taken back.
    */
-  async #refused(
-    snapshot: Snapshot,
-    verdict: Verdict,
-    reason: 'DeadManRefused' | 'ForeignObject',
-    error: Error,
-  ): Promise<Result> {
+  async #refused(snapshot: Snapshot, verdict: Verdict, refusal: Refusal): Promise<Result> {
     const { grant } = snapshot;
-    const { caches, client } = this.#cluster;
-    const finding: Finding = { reason, message: error.message };
+    const { caches, client, clock } = this.#cluster;
+    const { reason, message, retryAt } = refusal;
+    const finding: Finding = { reason, message };
     const given = grant.status.phase === 'Active' || grant.status.phase === 'Suspended';
     const namespaces = namespacesOf(caches, grant);
     await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
@@ -214,10 +213,10 @@ export class GrantActivation {
       phase: given ? 'Suspended' : 'Pending',
       reasons: [finding],
       created: given ? standing.created : [],
-      deadMan: { status: 'False', reason, message: error.message },
+      deadMan: refusedDeadMan(refusal),
     });
     this.#record.announce(grant, { ...verdict, phase: given ? 'Suspended' : 'Pending', reasons: [finding] });
-    return { requeueAfterMs: REFUSED_RETRY };
+    return { requeueAfterMs: Math.max(0, retryAt - clock.now().getTime()), priority: NORMAL };
   }
 
   #cachedPlacements({ receipt, grant }: Snapshot): Placement[] {

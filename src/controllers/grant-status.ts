@@ -7,6 +7,7 @@ import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
+import type { Refusal } from '../policy/snapshot.ts';
 import { printable } from '../text.ts';
 
 /** Where a grant stands in the cluster, which may be short of what was decided. */
@@ -99,6 +100,11 @@ function listed(reasons: Finding[]) {
 /** All reasons in one text for people, harmless to print. */
 function sentence(reasons: Finding[]): string {
   return printable(reasons.map(({ message }) => message).join('; '), STATUS_LIMITS.message);
+}
+
+/** The condition DeadMan where there is no Job, since it or what it would own can't be made. */
+export function refusedDeadMan({ reason, message }: Refusal): NonNullable<Standing['deadMan']> {
+  return { status: 'False', reason, message };
 }
 
 /** What the dead-man Jobs of a live grant say together. */

@@ -16,7 +16,9 @@ import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import type { GrantActivation } from './grant-active.ts';
 import { type GrantRecord, termOf } from './grant-record.ts';
+import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
+import type { Refusals } from './refusals.ts';
 import { gather } from './snapshot.ts';
 import { holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
@@ -30,6 +32,7 @@ export class GrantReconciler {
   readonly #deadlines: Deadlines;
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
+  readonly #refusals: Refusals;
   readonly #guardProblems: () => string[];
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
@@ -43,6 +46,7 @@ export class GrantReconciler {
     authors: AuthorCheck;
     deadlines: Deadlines;
     metrics: GrantMetrics;
+    refusals: Refusals;
     guardProblems: () => string[];
   }) {
     this.#cluster = o.cluster;
@@ -51,6 +55,7 @@ export class GrantReconciler {
     this.#deadlines = o.deadlines;
     this.#record = o.record;
     this.#metrics = o.metrics;
+    this.#refusals = o.refusals;
     this.#guardProblems = o.guardProblems;
   }
 
@@ -58,6 +63,7 @@ export class GrantReconciler {
     const grant = this.#cluster.caches.grants.get(refOf(key));
     if (!grant) {
       this.#deadlines.set(key, undefined);
+      this.#refusals.forget(key);
       return undefined;
     }
     if (priority >= URGENT && (await this.#unbindDue(grant))) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
@@ -65,7 +71,10 @@ export class GrantReconciler {
       const { snapshot, verdict } = await this.#decide(grant);
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if (verdict.phase === 'Active') return await this.#activation.give(snapshot, verdict);
-      if (isTerminal(verdict.phase)) return await this.#end(snapshot, verdict);
+      if (isTerminal(verdict.phase)) {
+        this.#refusals.forget(key);
+        return await this.#end(snapshot, verdict);
+      }
       return await this.#hold(snapshot, verdict);
     } finally {
       this.#issuing.delete(grant.metadata.uid);
@@ -91,18 +100,20 @@ export class GrantReconciler {
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
     await this.#confirmReceipt(grant);
-    let snapshot = this.#gather(grant);
+    const over = isTerminal(grant.status.phase) || grant.metadata.deletionTimestamp !== undefined;
+    const refusal = over ? undefined : await this.#refusals.standing(grant);
+    let snapshot = this.#gather(grant, refusal);
     let verdict = decide(snapshot);
     if (snapshot.superseded.length > 0 && !verdict.narrows && !isTerminal(verdict.phase)) {
       await this.#supersede(snapshot);
-      snapshot = { ...this.#gather(grant), superseded: [] };
+      snapshot = { ...this.#gather(grant, refusal), superseded: [] };
       verdict = decide(snapshot);
     }
     if (verdict.askAuthors && grant.stamps && verdict.term) {
       const access = decide({ ...snapshot, authorsLack: { creator: [], requester: [] } }).access;
       const authorsLack = await this.#authors.lacking(grant.stamps, access);
       // Asking took time, in which anything may have changed.
-      snapshot = { ...this.#gather(grant), authorsLack };
+      snapshot = { ...this.#gather(grant, refusal), authorsLack };
       verdict = decide(snapshot);
     }
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
@@ -110,8 +121,8 @@ export class GrantReconciler {
     return { snapshot, verdict };
   }
 
-  #gather(grant: ParsedGrant): Snapshot {
-    return gather(this.#cluster, grant, { guardProblems: this.#guardProblems(), issuing: this.#issuing });
+  #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
+    return gather(this.#cluster, grant, { refusal, guardProblems: this.#guardProblems(), issuing: this.#issuing });
   }
 
   /** A missing receipt ends a grant that was given access, so the cache's word for it is not enough. */
@@ -158,9 +169,12 @@ export class GrantReconciler {
       if (!suspended) await withdrawRest(this.#cluster, uid, namespaces);
     }
     const standing = this.#record.standing(snapshot, verdict);
+    const refused = snapshot.refusal && refusedDeadMan(snapshot.refusal);
     await this.#record.write(
       grant,
-      suspended ? { ...standing, deadMan: this.#record.cachedDeadMan(uid) } : { ...standing, created: [] },
+      suspended
+        ? { ...standing, deadMan: refused ?? this.#record.cachedDeadMan(uid) }
+        : { ...standing, created: [], deadMan: refused },
     );
     this.#record.announce(grant, verdict);
     return undefined;

@@ -6,20 +6,20 @@ import { hasOwnRole, isBound, isOfGrant, isOwnedBy } from '../access/drift.ts';
 import {
   correctedDeadline,
   deadlineSeconds,
-  type GrantKey,
   renderJob,
   renderRole,
   renderRoleBinding,
   renderSubjects,
   sameRules,
 } from '../access/grant-objects.ts';
+import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { Cache } from '../kube/cache.ts';
 import { ApiError, isAlreadyExists } from '../kube/client.ts';
 import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
-import type { Cluster } from './cluster.ts';
+import { type Cluster, targetNamespaces } from './cluster.ts';
 
 /** Why something can't be made: a quota or an admission policy refuses the dead-man Job. */
 export class DeadManRefusedError extends Error {}
@@ -62,12 +62,18 @@ export class Issuer {
     );
   }
 
-  /** Whether the dead-man Jobs would be taken, without making them. Throws DeadManRefusedError. */
-  async tryJobs(grant: GrantKey, namespaces: string[]): Promise<void> {
-    for (const namespace of namespaces) {
-      await refusable(namespace, () =>
-        this.#cluster.client.create(jobs, renderJob(grant, namespace, 60, this.#image), { dryRun: true }),
-      );
+  /** Whether what isn't there yet would be taken, without making it. Throws DeadManRefusedError or ForeignObjectError. */
+  async tryMaking(grant: ParsedGrant): Promise<void> {
+    const { client, caches } = this.#cluster;
+    const { namespace: home = '', name, uid } = grant.metadata;
+    const key = { namespace: home, name, uid };
+    for (const namespace of targetNamespaces(grant)) {
+      const ref = { namespace, name: grantObjectName(uid) };
+      const dryRun = () => client.create(jobs, renderJob(key, namespace, 60, this.#image), { dryRun: true });
+      const job = caches.jobs.get(ref) ?? (await this.#createOrGet(jobs, ref, () => refusable(namespace, dryRun)));
+      refuseForeign(jobs, job, uid);
+      refuseForeign(roles, caches.roles.get(ref), uid);
+      refuseForeign(roleBindings, caches.roleBindings.get(ref), uid);
     }
   }
 
@@ -138,11 +144,7 @@ export class Issuer {
   ): Promise<T> {
     const ref = { namespace, name: grantObjectName(grantUid) };
     const found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
-    if (!isOfGrant(found, grantUid)) {
-      throw new ForeignObjectError(
-        `${resourceName(resource)} ${ref.name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
-      );
-    }
+    refuseForeign(resource, found, grantUid);
     cache.observe(found);
     return found;
   }
@@ -159,6 +161,14 @@ export class Issuer {
       return this.#cluster.client.get(resource, ref);
     }
   }
+}
+
+function refuseForeign<T extends KubeObject>(resource: Resource<T>, object: T | undefined, grantUid: string): void {
+  if (!object || isOfGrant(object, grantUid)) return;
+  const { namespace, name } = object.metadata;
+  throw new ForeignObjectError(
+    `${resourceName(resource)} ${name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
+  );
 }
 
 /** Waits for all of them, also where one fails: what is still on its way would escape whoever then cleans up. */

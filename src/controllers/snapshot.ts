@@ -6,7 +6,7 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
+import { isLive, type NamespaceView, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,
@@ -23,7 +23,7 @@ import { straysOf } from './withdraw.ts';
 export function gather(
   { caches, clock }: Cluster,
   grant: ParsedGrant,
-  o: { guardProblems: string[]; issuing: ReadonlyMap<string, string> },
+  o: { guardProblems: string[]; refusal: Refusal | undefined; issuing: ReadonlyMap<string, string> },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
   const receipt = caches.receipts.get({
@@ -40,6 +40,7 @@ export function gather(
     namespaces: new Map(targetNamespaces(grant).flatMap((target) => namespaceView(caches, target))),
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
+    refusal: o.refusal,
     guardProblems: o.guardProblems,
     authorsLack: undefined,
   };

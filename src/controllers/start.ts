@@ -18,6 +18,7 @@ import { Issuer } from './issue.ts';
 import { sweep } from './janitor.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { retire } from './receipt.ts';
+import { Refusals } from './refusals.ts';
 import { dueAt, watchChanges } from './watches.ts';
 
 /** A reconcile that takes longer than this is given up, in milliseconds. */
@@ -54,13 +55,16 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
 
   const authors = new AuthorCheck(cluster.client);
   const record = new GrantRecord(cluster, events);
+  const issuer = new Issuer(cluster, o.image);
+  const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
   const grants = new GrantReconciler({
     cluster,
     record,
-    activation: new GrantActivation({ cluster, issuer: new Issuer(cluster, o.image), record, metrics }),
+    activation: new GrantActivation({ cluster, issuer, record, metrics, refusals }),
     authors,
     deadlines: lapses,
     metrics,
+    refusals,
     guardProblems: () => guards.problems,
   });
   const identities = new IdentityReconciler({ cluster, deadlines: identityEnds, events, metrics });

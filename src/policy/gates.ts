@@ -190,12 +190,24 @@ const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
       ]
     : [];
 
+const refusalGate: Gate = ({ refusal }) =>
+  refusal ? [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }] : [];
+
 const scheduleGate: Gate = ({ term, now }) =>
   term && term.start > now
     ? [{ reason: 'NotYetStarted', message: `it starts at ${timestamp(term.start)}`, nextCheck: term.start }]
     : [];
 
-const GATES: Gate[] = [identityGate, boundaryGate, authorsGate, consentGate, ceilingGate, guardsGate, scheduleGate];
+const GATES: Gate[] = [
+  identityGate,
+  boundaryGate,
+  authorsGate,
+  consentGate,
+  ceilingGate,
+  guardsGate,
+  refusalGate,
+  scheduleGate,
+];
 
 /** The first of what may be millions, without making the others. */
 function first<T>(most: number, items: Iterable<T>): T[] {

@@ -17,6 +17,14 @@ export type NamespaceView = {
 /** What an author of the grant does not hold of what it hands out, as readable lines; empty when all is held. */
 export type AuthorsLack = { creator: string[]; requester: string[] };
 
+/** What gives the access could not be made, for a reason that others must mend. */
+export type Refusal = {
+  reason: 'DeadManRefused' | 'ForeignObject';
+  message: string;
+  /** When it is tried again, in milliseconds since the epoch: nothing tells when it is mended. */
+  retryAt: number;
+};
+
 export type Snapshot = {
   /** Milliseconds since the epoch, by the API server's clock. */
   now: number;
@@ -33,6 +41,8 @@ export type Snapshot = {
   activeBefore: number;
   /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
   intact: boolean;
+  /** Stands until a trial has shown that what was refused would be made now. */
+  refusal: Refusal | undefined;
   /** What is wrong with the admission guards; empty when they are whole. */
   guardProblems: string[];
   /** Undefined until it was asked; the verdict says when asking is worth it. */

@@ -81,6 +81,11 @@ describe('the decision about a new request', () => {
       { namespaces: new Map([['team-a', namespace({ ceiling: [] })]]) },
       'ExceedsCeiling',
     ],
+    [
+      'its dead-man Job was refused',
+      { refusal: { reason: 'DeadManRefused', message: 'a quota', retryAt: NOON + MINUTE } },
+      'DeadManRefused',
+    ],
     ['a guard is missing', { guardProblems: ['it is missing'] }, 'GuardsMissing'],
   ];
   for (const [what, change, reason] of waiting) {
@@ -288,6 +293,14 @@ describe('the decision about a suspended grant', () => {
     const since = '2026-03-01T12:00:00Z';
     expect(decide(suspended({ passingSince: since, now: NOON + RESTORE_DELAY - 1 })).phase).to.equal('Suspended');
     expect(decide(suspended({ passingSince: since, now: NOON + RESTORE_DELAY })).phase).to.equal('Active');
+  });
+
+  it('stays suspended while what would end its access is refused, and looks again when that is tried again', () => {
+    const refusal = { reason: 'DeadManRefused' as const, message: 'exceeded quota', retryAt: NOON + MINUTE };
+    const verdict = decide(suspended({ refusal, passingSince: '2026-03-01T11:59:00Z' }));
+    expect(verdict.phase).to.equal('Suspended');
+    expect(verdict.reasons.map(({ reason }) => reason)).to.deep.equal(['DeadManRefused']);
+    expect(verdict.nextCheck).to.equal(NOON + MINUTE);
   });
 
   it('starts counting anew when a gate fails in between', () => {

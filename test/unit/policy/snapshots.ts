@@ -101,6 +101,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     namespaces: new Map([['team-a', namespace()]]),
     activeBefore: 0,
     intact: false,
+    refusal: undefined,
     guardProblems: [],
     authorsLack: { creator: [], requester: [] },
     ...o,

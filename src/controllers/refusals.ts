@@ -1,0 +1,80 @@
+// What could not be made for a grant because of something that others must mend, and when it is tried again. Remembered
+// until then, so that a grant neither flaps nor asks more often than it makes sense to.
+
+import type { ParsedGrant } from '../api/grant.ts';
+import { isForbidden, isNotFound } from '../kube/client.ts';
+import { keyOf } from '../kube/object.ts';
+import type { Refusal } from '../policy/snapshot.ts';
+import { DeadManRefusedError, ForeignObjectError } from './issue.ts';
+
+/** How soon a refusal is tried again the first time, in milliseconds, and at most: twice as long each time. */
+const FIRST_RETRY = 15_000;
+const LONGEST_RETRY = 120_000;
+
+type Remembered = { request: string; refusals: number; refusal: Refusal | undefined };
+
+export class Refusals {
+  readonly #now: () => number;
+  readonly #tryMaking: (grant: ParsedGrant) => Promise<void>;
+  readonly #remembered = new Map<string, Remembered>();
+
+  /** `tryMaking` finds out, without making anything, whether it would be refused now, and throws the refusal. */
+  constructor(o: { now: () => number; tryMaking: (grant: ParsedGrant) => Promise<void> }) {
+    this.#now = o.now;
+    this.#tryMaking = o.tryMaking;
+  }
+
+  /** The refusal that stands against a grant; tried again first when its time has come, or when only the status knows of it. */
+  async standing(grant: ParsedGrant): Promise<Refusal | undefined> {
+    const known = this.#of(grant);
+    if (!known && !saysRefused(grant)) return undefined;
+    if (known && (!known.refusal || this.#now() < known.refusal.retryAt)) return known.refusal;
+    try {
+      await this.#tryMaking(grant);
+    } catch (error) {
+      const refusal = this.note(grant, error);
+      if (refusal) return refusal;
+      // Not a refusal of this kind: a namespace that is gone or not enabled any more, for which there are gates.
+      if (!isForbidden(error) && !isNotFound(error)) throw error;
+    }
+    // How often it was refused is kept: a trial that passes is not yet an object that is made.
+    if (known) known.refusal = undefined;
+    return undefined;
+  }
+
+  /** Remembers an error of making, or of trying to, if it is a refusal that others must mend; undefined for any other. */
+  note(grant: ParsedGrant, error: unknown): Refusal | undefined {
+    const reason = reasonOf(error);
+    if (!reason || !(error instanceof Error)) return undefined;
+    const refusals = (this.#of(grant)?.refusals ?? 0) + 1;
+    const retryAt = this.#now() + Math.min(FIRST_RETRY * 2 ** (refusals - 1), LONGEST_RETRY);
+    const refusal: Refusal = { reason, message: error.message, retryAt };
+    this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
+    return refusal;
+  }
+
+  /** All is made, or the grant is over or gone. */
+  forget(grantKey: string): void {
+    this.#remembered.delete(grantKey);
+  }
+
+  #of(grant: ParsedGrant): Remembered | undefined {
+    const known = this.#remembered.get(keyOf(grant.metadata));
+    return known?.request === requestOf(grant) ? known : undefined;
+  }
+}
+
+function requestOf({ metadata, hash }: ParsedGrant): string {
+  return `${metadata.uid}/${hash}`;
+}
+
+function reasonOf(error: unknown): Refusal['reason'] | undefined {
+  if (error instanceof DeadManRefusedError) return 'DeadManRefused';
+  return error instanceof ForeignObjectError ? 'ForeignObject' : undefined;
+}
+
+/** Whether a refusal was on record for this request before hallpass started. */
+function saysRefused({ status, hash }: ParsedGrant): boolean {
+  const refusals: string[] = ['DeadManRefused', 'ForeignObject'] satisfies Refusal['reason'][];
+  return status.specHash === hash && (status.reasons ?? []).some(({ reason }) => refusals.includes(reason));
+}

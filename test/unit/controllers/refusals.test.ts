@@ -1,0 +1,75 @@
+// What could not be made is tried again, less and less often, and known to be refused until then.
+
+import { expect } from 'chai';
+import { DeadManRefusedError, ForeignObjectError } from '../../../src/controllers/issue.ts';
+import { Refusals } from '../../../src/controllers/refusals.ts';
+import { ApiError } from '../../../src/kube/client.ts';
+import { grant, NOON } from '../policy/snapshots.ts';
+
+const QUOTA = new DeadManRefusedError('exceeded quota');
+const KEY = 'team-a/incident';
+
+/** Refusals on a clock that the test moves, where `outcome` is what trying would come to. */
+function watched() {
+  const state: { now: number; outcome: Error | undefined; tried: number[] } = { now: NOON, outcome: QUOTA, tried: [] };
+  const refusals = new Refusals({
+    now: () => state.now,
+    tryMaking: async () => {
+      state.tried.push((state.now - NOON) / 1000);
+      if (state.outcome) throw state.outcome;
+    },
+  });
+  return { state, refusals };
+}
+
+describe('a refusal to make what gives access', () => {
+  it('stands without being tried again until its time has come, which is later each time, up to 2 minutes', async () => {
+    const { state, refusals } = watched();
+    refusals.note(grant(), QUOTA);
+    for (; state.now < NOON + 600_000; state.now += 1_000) {
+      expect((await refusals.standing(grant()))?.reason).to.equal('DeadManRefused');
+    }
+    expect(state.tried).to.deep.equal([15, 45, 105, 225, 345, 465, 585]);
+  });
+
+  it('is over when a trial passes, and comes no sooner again should making be refused all the same', async () => {
+    const { state, refusals } = watched();
+    refusals.note(grant(), QUOTA);
+    state.outcome = undefined;
+    state.now += 15_000;
+    expect(await refusals.standing(grant())).to.equal(undefined);
+    state.now += 30_000;
+    expect(await refusals.standing(grant())).to.equal(undefined);
+    expect(state.tried).to.deep.equal([15]);
+    expect(refusals.note(grant(), QUOTA)?.retryAt).to.equal(state.now + 30_000);
+    refusals.forget(KEY);
+    expect(refusals.note(grant(), QUOTA)?.retryAt).to.equal(state.now + 15_000);
+  });
+
+  it('is tried at once where only the status tells of it, as after a restart', async () => {
+    const { state, refusals } = watched();
+    expect(await refusals.standing(grant()), 'of a grant that was never refused').to.equal(undefined);
+    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota' }];
+    const before = grant({ status: { phase: 'Suspended', specHash: grant().hash, reasons } });
+    expect((await refusals.standing(before))?.retryAt).to.equal(NOON + 15_000);
+    expect(state.tried).to.deep.equal([0]);
+  });
+
+  it('of one spec is none of the next', async () => {
+    const { state, refusals } = watched();
+    refusals.note(grant(), QUOTA);
+    expect(await refusals.standing(grant({ spec: { validity: { duration: '2h' } } }))).to.equal(undefined);
+    expect(state.tried).to.deep.equal([]);
+  });
+
+  it('gives way to the gates where the namespace is no longer enabled, and passes other errors on', async () => {
+    const { state, refusals } = watched();
+    refusals.note(grant(), new ForeignObjectError('somebody made it'));
+    state.now += 15_000;
+    state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'down' });
+    const failed = await refusals.standing(grant()).catch((error) => error);
+    expect(failed).to.equal(state.outcome);
+    state.outcome = new ApiError({ status: 403, reason: 'Forbidden', message: 'cannot create resource' });
+    expect(await refusals.standing(grant())).to.equal(undefined);
+  });
+});
