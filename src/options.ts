@@ -36,7 +36,11 @@ export async function runCommand(
     .addOption(
       new Option('--log-format <format>', 'left out: text on a terminal, json elsewhere').choices(['json', 'text']),
     )
-    .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addOption(
+      new Option('--log-level <level>', 'the least severe that is logged')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
     .addOption(
       new Option(
         '--receipt-retention <duration>',
