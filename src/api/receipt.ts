@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
+import { PHASES, REASONS } from './conditions.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
@@ -74,7 +75,7 @@ export const receiptStatus = z.object({
     .enum(['Expired', 'Revoked', 'Superseded'])
     .optional()
     .describe(
-      'How the access ended. Expired: on time. Revoked: before its time. Superseded: a changed spec took its place. Absent while it is live.',
+      `How the access ended. Expired: ${PHASES.Expired} Revoked: ${PHASES.Revoked} Superseded: ${REASONS.Superseded} Absent while it is live.`,
     ),
   endedAt: time().optional().describe('When access had been removed everywhere.'),
   reason: text({ max: 128 }).optional().describe('Why it ended, as one word for machines.'),

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { PHASES } from '../../../src/api/conditions.ts';
 import { customResourceDefinition, objectSchema, type SchemaNode } from '../../../src/api/crd.ts';
 import { agentGrantKind } from '../../../src/api/grant.ts';
 import { agentIdentityKind } from '../../../src/api/identity.ts';
@@ -21,6 +22,15 @@ describe('the generated files', () => {
   it('are what the code generates', async () => {
     const result = await promisify(execFile)(process.execPath, ['src/api/generate.ts', '--check'], { cwd: root });
     expect(result.stderr).to.equal('');
+  });
+});
+
+describe('the outcome of a receipt', () => {
+  it('means what the phase of the same name means', () => {
+    const outcome = objectSchema(agentReceiptKind).properties?.status?.properties?.outcome;
+    for (const phase of ['Expired', 'Revoked'] as const) {
+      expect(outcome?.description).to.contain(`${phase}: ${PHASES[phase]}`);
+    }
   });
 });
 
