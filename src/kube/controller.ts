@@ -1,6 +1,7 @@
 // The loop that works a queue off: one call of `reconcile` a key, and what its result means for the key.
 
 import { type SetTimer, systemTimer } from './alarm.ts';
+import { isConflict } from './api-error.ts';
 import type { Log } from './log.ts';
 import type { KubeMetrics, ReconcileResult } from './metrics.ts';
 import { type Queue, URGENT } from './queue.ts';
@@ -28,6 +29,8 @@ export type Controller = {
 const syncTimeoutMs = 120_000;
 const graceMs = 30_000;
 const urgentRetryMs = 5_000;
+/** Conflicts in a row, of one key, that are no error yet. */
+const usualConflicts = 5;
 
 /**
  * Works off the queue with so many workers, once every source has synced.
@@ -95,11 +98,16 @@ export function startController(o: {
       return 'terminal_error';
     }
     const due = isUrgent(key);
-    o.queue.addRateLimited(
+    const failures = o.queue.addRateLimited(
       key,
       due ? { priority: Math.max(priority, URGENT), maxDelayMs: urgentRetryMs } : { priority },
     );
-    o.log.error('reconcile failed; it will be tried again', fields);
+    // That somebody else wrote in between is the order of the day, and the next call sees what they wrote.
+    if (isConflict(error) && failures <= usualConflicts) {
+      o.log.debug('reconcile met a newer state of an object; it will be tried again', fields);
+    } else {
+      o.log.error('reconcile failed; it will be tried again', fields);
+    }
     return timedOut ? 'timeout' : 'error';
   }
 

@@ -84,15 +84,16 @@ export class Queue {
 
   /**
    * Adds a key that failed, after 5 ms the first time, then twice as long each time, at most `maxDelayMs` (60 s).
-   * Only `forget` starts it over.
+   * Only `forget` starts it over. Returns how often it has failed in a row.
    */
-  addRateLimited(key: string, o: { priority?: number; maxDelayMs?: number } = {}): void {
-    if (this.#shutDown) return;
+  addRateLimited(key: string, o: { priority?: number; maxDelayMs?: number } = {}): number {
     const failures = this.#failures.get(key) ?? 0;
+    if (this.#shutDown) return failures + 1;
     this.#failures.set(key, failures + 1);
     this.#metrics?.retried();
     const afterMs = Math.min(firstRetryMs * 2 ** failures, longestRetryMs, o.maxDelayMs ?? longestRetryMs);
     this.add(key, { priority: o.priority, afterMs });
+    return failures + 1;
   }
 
   /** The key's next failure counts as its first. It stays in the queue if it is there. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { Registry } from 'prom-client';
+import { ApiError } from '../../../src/kube/client.ts';
 import { type Reconcile, type Result, startController, TerminalError } from '../../../src/kube/controller.ts';
 import type { Log } from '../../../src/kube/log.ts';
 import { createKubeMetrics } from '../../../src/kube/metrics.ts';
@@ -216,6 +217,24 @@ describe('startController', () => {
     expect(await results()).to.deep.equal({ error: 5 });
     await clock.advanceAsync(5);
     expect(lines).to.have.length(10);
+    await controller.stop();
+  });
+
+  it('takes a conflict for usual, and many in a row for an error', async () => {
+    let conflicts = 5;
+    const { clock, queue, controller, lines } = start(async () => {
+      if (conflicts-- > 0) throw new ApiError({ status: 409, reason: 'Conflict', message: 'the object was modified' });
+      return undefined;
+    });
+    queue.add('demo/a');
+    await clock.advanceAsync(60_000);
+    expect(lines.map(({ level }) => level)).to.deep.equal(Array(5).fill('debug'));
+    conflicts = 7;
+    lines.length = 0;
+    queue.add('demo/a');
+    await clock.advanceAsync(60_000);
+    expect(lines.map(({ level }) => level)).to.deep.equal([...Array(5).fill('debug'), 'error', 'error']);
+    expect(lines[0]?.fields).to.include({ key: 'demo/a', error: 'the object was modified' });
     await controller.stop();
   });
 
