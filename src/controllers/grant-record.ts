@@ -1,6 +1,6 @@
 // What is put on record about a grant: its status, the end of its receipts, events and log lines.
 
-import { type EVENTS, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
+import { EVENTS, type EventReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { API_VERSION, FINALIZER } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
@@ -69,7 +69,9 @@ export class GrantRecord {
       const how = own || grant.metadata.deletionTimestamp ? outcome : 'Superseded';
       const { reason, message } = own || grant.metadata.deletionTimestamp ? finding : CHANGED;
       const status = { outcome: how, endedAt: timestamp(now), reason, message };
-      const patch = { metadata: { uid: metadata.uid }, status };
+      const { uid, resourceVersion } = metadata;
+      // Under its resourceVersion: a leader that was frozen can't rewrite what another has closed meanwhile.
+      const patch = { metadata: { uid, resourceVersion }, status };
       try {
         caches.receipts.observe(
           await client.patch(agentReceipts, metadata, patch, { type: 'merge', subresource: 'status' }),
@@ -101,13 +103,13 @@ export class GrantRecord {
     const text = reasons.map(({ message }) => message).join('; ');
     const event = eventOf(phase, first);
     this.#log(grant, `grant is ${phase}`, { reason: first, why: text });
-    if (event) this.#event(grant, event === 'Lapsed' || event === 'Granted' ? 'Normal' : 'Warning', event, text);
+    if (event) this.#event(grant, event, text);
   }
 
   /** A log line and an event about what happened to a grant within its phase. */
-  note(grant: ParsedGrant, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
+  note(grant: ParsedGrant, reason: EventReason, message: string): void {
     this.#log(grant, `grant: ${message}`, { reason });
-    this.#event(grant, type, reason, message);
+    this.#event(grant, reason, message);
   }
 
   #log({ metadata }: ParsedGrant, message: string, fields: { reason: string | undefined; why?: string }): void {
@@ -118,11 +120,11 @@ export class GrantRecord {
     });
   }
 
-  #event({ metadata }: ParsedGrant, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
+  #event({ metadata }: ParsedGrant, reason: EventReason, message: string): void {
     const { namespace, name, uid } = metadata;
     this.#events.record(
       { apiVersion: API_VERSION, kind: 'AgentGrant', namespace, name, uid },
-      type,
+      EVENTS[reason].type,
       reason,
       'Decide',
       message,
@@ -136,7 +138,8 @@ export class GrantRecord {
 }
 
 /** The event that a change into a phase is worth; none where the phase comes by itself or is over in a moment. */
-function eventOf(phase: Phase, reason: Reason | undefined): keyof typeof EVENTS | undefined {
+export function eventOf(phase: Phase, reason: Reason | undefined): EventReason | undefined {
+  if (reason === 'Restoring') return 'Restoring';
   if (phase === 'Scheduled' || reason === 'AgentNotReady') return undefined;
   if (phase === 'Active') return 'Granted';
   if (phase === 'Expired') return 'Lapsed';

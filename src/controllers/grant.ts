@@ -150,7 +150,6 @@ export class GrantReconciler {
     await this.#record.closeReceipts(snapshot, 'Superseded');
     this.#record.note(
       grant,
-      'Normal',
       'Superseded',
       'the spec was changed, which is a new request; what the old one held was withdrawn',
     );
@@ -199,9 +198,11 @@ export class GrantReconciler {
     }
     if (!grant.metadata.deletionTimestamp) await this.#record.write(grant, this.#record.standing(snapshot, verdict));
     const outcome = verdict.phase === 'Expired' ? 'Expired' : 'Revoked';
+    // Closed already where a leader before this one died at the last step of a deletion, having told.
+    const told = grant.metadata.deletionTimestamp && grant.status.receipt && openReceipts(caches, uid).length === 0;
     await this.#record.closeReceipts(snapshot, outcome, verdict.reasons[0]);
     this.#unbound.delete(request);
-    this.#record.announce(grant, verdict);
+    if (!told) this.#record.announce(grant, verdict);
     await this.#record.release(grant);
     return undefined;
   }
