@@ -191,7 +191,7 @@ export class GrantActivation {
     const { caches, client, clock } = this.#cluster;
     const { reason, message, retryAt } = refusal;
     const finding: Finding = { reason, message };
-    const given = grant.status.phase === 'Active' || grant.status.phase === 'Suspended';
+    const { given } = verdict;
     const namespaces = namespacesOf(caches, grant);
     await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
     if (!given) {

@@ -11,7 +11,7 @@ import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Finding, gates } from './gates.ts';
 import { milliseconds, type Term, term, timestamp, type Validity } from './schedule.ts';
-import { isLive, type Snapshot } from './snapshot.ts';
+import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 
 export type Verdict = {
   phase: Phase;
@@ -23,6 +23,8 @@ export type Verdict = {
   term: Term | undefined;
   /** All other gates pass: ask whether creator and requester hold what is handed out, and decide again. */
   askAuthors: boolean;
+  /** The agent may have had access by what this rests on, so that it is withdrawn for now, not refused. */
+  given: boolean;
   /** The earlier specs' access goes on, narrowed to this one; otherwise whatever they hold is withdrawn first. */
   narrows: boolean;
   /** Since when a suspended grant's gates pass again. */
@@ -58,7 +60,9 @@ function ended(snapshot: Snapshot): Verdict | undefined {
   if (receipt && !isLive(snapshot)) {
     const { outcome, endedAt, reason, message } = receipt.status;
     const own = receipt.spec?.grant.uid === grant.metadata.uid;
-    if (own && sameRequest && (outcome === 'Expired' || outcome === 'Revoked')) {
+    // A status that was wiped says nothing of what came between; the receipt is of this very grant.
+    const ended = sameRequest || specHash === undefined;
+    if (own && ended && (outcome === 'Expired' || outcome === 'Revoked')) {
       return terminal(outcome, {
         reason: reason && isReason(reason) ? reason : 'EndPassed',
         message: message ?? 'it has ended',
@@ -108,7 +112,7 @@ function ending(snapshot: Snapshot): Verdict | undefined {
 
 /** Every gate is asked, so that a person sees all that is wrong at once. */
 function weigh(snapshot: Snapshot): Verdict {
-  const { grant, now, receipt, identity } = snapshot;
+  const { grant, now, receipt, superseded, identity } = snapshot;
   const live = isLive(snapshot);
   const narrows = narrowing(snapshot);
   const spec = grant.spec;
@@ -118,16 +122,16 @@ function weigh(snapshot: Snapshot): Verdict {
   const atIssue = !live && !narrows;
 
   const findings = gates({ ...snapshot, access, term: planned, atIssue });
-  const was = grant.status.phase;
-  const wasActive = (live || narrows) && (was === 'Active' || was === 'Suspended');
-  const common = { narrows, term: planned, askAuthors: false, passingSince: undefined };
+  const holding = live ? receipt : narrows ? superseded[0] : undefined;
+  const given = holding !== undefined && mayHaveGiven(snapshot, holding);
+  const common = { narrows, given, term: planned, askAuthors: false, passingSince: undefined };
   const identityEnd = time(identity?.spec?.expiresAt);
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
   if (findings.length > 0) {
     const scheduled = findings.every((finding) => finding.reason === 'NotYetStarted');
-    const phase = wasActive ? 'Suspended' : scheduled ? 'Scheduled' : 'Pending';
+    const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : 'Pending';
     const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
     const checks = findings.map((finding) => finding.nextCheck);
     return {
@@ -145,7 +149,7 @@ function weigh(snapshot: Snapshot): Verdict {
     };
     return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: end };
   }
-  if ((live || narrows) && was === 'Suspended') {
+  if (given && grant.status.phase === 'Suspended') {
     const passingSince = time(grant.status.passingSince) ?? now;
     const restoresAt = passingSince + RESTORE_DELAY;
     if (now < restoresAt) {
@@ -244,6 +248,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     access: [],
     term: undefined,
     askAuthors: false,
+    given: false,
     narrows: false,
     passingSince: undefined,
     nextCheck: undefined,

@@ -49,6 +49,16 @@ export type Snapshot = {
   authorsLack: AuthorsLack | undefined;
 };
 
+/**
+ * Whether the agent may have been given access under the receipt `holding`, be it for a moment. The status says so before it
+ * happens, by its startTime; its phase says so only afterwards. A status that doesn't speak of that request, because it was
+ * wiped or never written, rules nothing out.
+ */
+export function mayHaveGiven({ grant }: Pick<Snapshot, 'grant'>, holding: ParsedReceipt): boolean {
+  const { specHash, startTime } = grant.status;
+  return specHash !== holding.spec?.specHash || startTime !== undefined;
+}
+
 /** Whether this grant, by its receipt, is the one that is using the request. */
 export function isLive({ grant, receipt }: Pick<Snapshot, 'grant' | 'receipt'>): boolean {
   return receipt?.spec?.grant.uid === grant.metadata.uid && receipt.status.outcome === undefined;

@@ -263,6 +263,46 @@ describe('the dead man', function () {
     await stage().nothingLeft(given.metadata.uid);
   });
 
+  it('is required of a grant whose status was wiped: what may have been given keeps its receipt and its end', async () => {
+    const ref = { namespace: quiet, name: 'wiped' };
+    const given = await stage().give(grantManifest(ref));
+    const [before] = stage().receiptsOf(ref);
+    await noJobs(quiet);
+    await stage().poll(
+      () => refusesJobs(quiet),
+      (refused) => refused,
+    );
+    await stage().kill();
+    try {
+      await stage().admin.delete(jobs, jobOf(given, quiet).metadata, { propagationPolicy: 'Background' });
+      // As after a restore, or by an admin who took the guard away for a moment.
+      await stage().admin.delete(validatingAdmissionPolicyBindings, { name: 'hallpass-records' });
+      const wipe = async () => {
+        const { metadata } = await stage().admin.get(agentGrants, ref);
+        const grant = { ...given, spec: undefined, metadata, status: {} };
+        return stage()
+          .admin.replace(agentGrants, grant, { subresource: 'status' })
+          .then(
+            () => true,
+            () => false,
+          );
+      };
+      await stage().poll(wipe, (done) => done);
+    } finally {
+      await stage().playground.admin(['apply', '-k', guards]);
+      await stage().revive();
+    }
+    const { status } = await stage().phase(ref, 'Suspended', 'DeadManRefused');
+    expect(status).to.include({ startTime: given.status.startTime, expiresAt: given.status.expiresAt });
+    expect(stage().receiptsOf(ref)[0]?.metadata.uid).to.equal(before?.metadata.uid);
+    await stage().remove(agentGrants, ref);
+    await stage().playground.admin(['delete', 'resourcequota', 'no-jobs', '-n', quiet]);
+    await stage().poll(
+      () => refusesJobs(quiet),
+      (refused) => !refused,
+    );
+  });
+
   it('ends access on time with every replica killed, and hallpass notes it when it is back', async () => {
     const ref = { namespace: quiet, name: 'orphaned' };
     const agent = await stage().agent(quiet);

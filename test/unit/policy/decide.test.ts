@@ -287,6 +287,35 @@ describe('the decision about a suspended grant', () => {
 
   it('gives access back only when every gate has passed for 30 seconds', () => {
     const first = decide(suspended());
+describe('what may have been given', () => {
+  const closed = { namespaces: new Map() };
+  const given = (input: Snapshot) => {
+    const { phase, given, term } = decide({ ...input, ...closed });
+    expect(phase).to.equal(given ? 'Suspended' : 'Pending');
+    return given && term?.end === NOON + HOUR;
+  };
+
+  it('is what the status announced, although hallpass died before it said Active', () => {
+    expect(given(live({ grantStatus: { phase: 'Pending' } }))).to.equal(true);
+  });
+
+  it('is nothing while the status of the same request names no start', () => {
+    expect(given(live({ grantStatus: { phase: 'Pending', startTime: undefined } }))).to.equal(false);
+    expect(given(snapshot())).to.equal(false);
+  });
+
+  it('is all that the receipt says, where the status was wiped or speaks of another spec', () => {
+    expect(given(live({ grant: grant() }))).to.equal(true);
+    const other = grant({ status: { phase: 'Pending', specHash: 'v1-of-another-spec' } });
+    expect(given(live({ grant: other }))).to.equal(true);
+  });
+
+  it('keeps its end when the status was wiped, and asks nobody again', () => {
+    const verdict = decide(live({ grant: grant(), now: NOON + 10 * MINUTE }));
+    expect([verdict.phase, verdict.askAuthors, verdict.term?.end]).to.deep.equal(['Active', false, NOON + HOUR]);
+  });
+});
+
     expect([first.phase, first.reasons[0]?.reason]).to.deep.equal(['Suspended', 'Restoring']);
     expect(first.passingSince).to.equal(NOON);
     expect(first.nextCheck).to.equal(NOON + RESTORE_DELAY);
@@ -344,6 +373,13 @@ describe('the decision about a request that was used', () => {
     expect(summary(snapshot({ grant: grant({ status }), receipt: superseded }))).to.equal('Denied RequestAlreadyUsed');
   });
 
+  it('is over by its receipt, too, when its status was wiped', () => {
+    for (const outcome of ['Expired', 'Revoked']) {
+      const ended = used({ status: { outcome, endedAt: '2026-03-01T12:10:00Z', reason: 'AgentDeleted' } });
+      expect(summary(snapshot({ receipt: ended }))).to.equal(`${outcome} AgentDeleted`);
+    }
+  });
+
   it('is a new request under a new reference, not under a new description', () => {
     const told = grant({ spec: { task: { description: 'told in other words' } } });
     expect(told.hash).to.equal(grant().hash);
@@ -356,7 +392,7 @@ describe('the decision about a changed spec', () => {
   const held = receipt(before, {
     spec: { access: [{ namespace: 'team-a', rules: [{ ...readPods, resources: ['pods', 'configmaps'] }] }] },
   });
-  const status = { phase: 'Active', specHash: before.hash };
+  const status = { phase: 'Active', specHash: before.hash, startTime: '2026-03-01T12:00:00Z' };
   const changed = (spec: Record<string, unknown>, o: Partial<Snapshot> = {}) =>
     snapshot({ grant: grant({ spec, status }), superseded: [held], now: at('12:30:00'), authorsLack: undefined, ...o });
 
