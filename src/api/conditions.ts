@@ -83,19 +83,34 @@ export function isReason(text: string): text is Reason {
 /** Reasons that appear in no condition, only in `status.reason` of a receipt. */
 export const RECEIPT_REASONS = ['Superseded'] as const satisfies readonly Reason[];
 
-/** Reasons of Kubernetes events, with what each tells. */
+/** Reasons of Kubernetes events: a Warning where somebody should look, and what each tells. */
 export const EVENTS = {
-  Granted: 'The agent has the access from now on.',
-  Repaired: 'What gives the access was edited or deleted by someone else and was put back.',
-  Superseded: 'The spec was changed, which is a new request; what the old one held was withdrawn.',
-  Suspended: 'Access was withdrawn for now; the message says which check is no longer passed.',
-  Lapsed: 'Access ended on time, or its agent went.',
-  Revoked: 'Access was ended before its time.',
-  Denied: 'The request was refused for good.',
-  Refused: 'A check is not passed; the message says which and what helps.',
-  ServiceAccountRecreated:
-    'The ServiceAccount of an agent had been deleted and was made again. Restart its pods: their tokens are void.',
-} as const;
+  Granted: { type: 'Normal', tells: 'The agent has the access from now on.' },
+  Repaired: {
+    type: 'Warning',
+    tells: 'What gives the access was edited or deleted by someone else and was put back.',
+  },
+  Superseded: {
+    type: 'Normal',
+    tells: 'The spec was changed, which is a new request; what the old one held was withdrawn.',
+  },
+  Suspended: {
+    type: 'Warning',
+    tells: 'Access was withdrawn for now; the message says which check is no longer passed.',
+  },
+  Restoring: { type: 'Normal', tells: 'Every check is passed again; the message says when access comes back.' },
+  Lapsed: { type: 'Normal', tells: 'Access ended on time, or its agent went.' },
+  Revoked: { type: 'Warning', tells: 'Access was ended before its time.' },
+  Denied: { type: 'Warning', tells: 'The request was refused for good.' },
+  Refused: { type: 'Warning', tells: 'A check is not passed; the message says which and what helps.' },
+  ServiceAccountRecreated: {
+    type: 'Warning',
+    tells:
+      'The ServiceAccount of an agent had been deleted and was made again. Restart its pods: their tokens are void.',
+  },
+} as const satisfies Record<string, { type: 'Normal' | 'Warning'; tells: string }>;
+
+export type EventReason = keyof typeof EVENTS;
 
 type ConditionRow = { kinds: readonly string[]; meaning: string; present: string; reasons: readonly Reason[] };
 

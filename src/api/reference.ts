@@ -57,7 +57,10 @@ export function conditionsPage(): string {
     ),
     '## Events',
     'On identities and grants: `kubectl events --for aggrant/<name>`.',
-    table(['Reason', 'Meaning'], Object.entries(EVENTS)),
+    table(
+      ['Reason', 'Type', 'Meaning'],
+      Object.entries(EVENTS).map(([reason, { type, tells }]) => [reason, type, tells]),
+    ),
   ].join('\n\n');
 }
 

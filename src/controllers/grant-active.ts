@@ -103,7 +103,6 @@ export class GrantActivation {
       this.#metrics.repaired();
       this.#record.note(
         grant,
-        'Warning',
         'Repaired',
         'what gives the access was edited or deleted by somebody else and was put back',
       );

@@ -1,7 +1,7 @@
 // Reconciles one AgentIdentity: its ServiceAccount exists for as long as it does, and its status says what it can do.
 
 import { isServiceAccountOf, renderServiceAccount } from '../access/service-account.ts';
-import type { EVENTS, Reason } from '../api/conditions.ts';
+import { EVENTS, type EventReason, type Reason } from '../api/conditions.ts';
 import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
@@ -112,7 +112,7 @@ export class IdentityReconciler {
       caches.serviceAccounts.observe(account);
       if (identity.status.serviceAccount) {
         const message = `ServiceAccount ${accountName} was deleted and made anew: restart the pods that use it, since their tokens are of the old one`;
-        this.#note(identity, 'Warning', 'ServiceAccountRecreated', message);
+        this.#note(identity, 'ServiceAccountRecreated', message);
       }
       return ready(account);
     } catch (error) {
@@ -194,11 +194,11 @@ export class IdentityReconciler {
     return grants.filter(({ status }) => status.phase === 'Active').length;
   }
 
-  #note({ metadata }: ParsedIdentity, type: 'Normal' | 'Warning', reason: keyof typeof EVENTS, message: string): void {
+  #note({ metadata }: ParsedIdentity, reason: EventReason, message: string): void {
     const { namespace, name, uid } = metadata;
     this.#events.record(
       { apiVersion: API_VERSION, kind: 'AgentIdentity', namespace, name, uid },
-      type,
+      EVENTS[reason].type,
       reason,
       'Reconcile',
       message,
