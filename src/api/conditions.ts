@@ -38,7 +38,7 @@ export const REASONS = {
   NamespaceNotEnabled:
     'In a target namespace hallpass was not given the right to issue. Whoever may do so applies deploy/namespace there; the message has the command.',
   ConsentMissing:
-    'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from.',
+    'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from. Whoever may patch that Namespace adds it; the built-in role admin may not.',
   ExceedsCeiling:
     'A permission goes beyond hallpass-grantable as bound in the target namespace. Add to the ceiling or ask for less.',
   NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',

@@ -1,6 +1,7 @@
 // The gates a grant passes, in the order of docs/concepts.md. Each says all that it has against the grant.
 
 import type { Reason } from '../api/conditions.ts';
+import { ANNOTATIONS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { uncoveredRules } from './rules.ts';
@@ -151,11 +152,17 @@ const consentGate: Gate = ({ grant, access, namespaces }) =>
     if (namespace !== own && !view.acceptsGrantsFrom.includes(own)) {
       findings.push({
         reason: 'ConsentMissing',
-        message: `namespace ${namespace} does not accept grants from ${own}; its admin can add ${own} to its annotation hallpass.dev/accepts-grants-from`,
+        message: `namespace ${namespace} does not accept grants from ${own}; a cluster admin, or whoever else may patch Namespace ${namespace} (the built-in role admin may not), runs: ${consentCommand(namespace, [...view.acceptsGrantsFrom, own])}`,
       });
     }
     return findings;
   });
+
+/** Somebody pastes this into a shell, and only who may annotate the namespace has chosen what stands there now. */
+function consentCommand(namespace: string, accepted: string[]): string {
+  const names = accepted.filter((name) => /^[a-z0-9-]+$/.test(name));
+  return `kubectl annotate --overwrite namespace ${namespace} ${ANNOTATIONS.acceptsGrantsFrom}=${names.join(',')}`;
+}
 
 const ceilingGate: Gate = ({ access, namespaces }) =>
   access.flatMap(({ namespace, rules }): Finding[] => {

@@ -109,6 +109,12 @@ describe('the decision about a new request', () => {
     expect(summary(of([]))).to.equal('Pending ConsentMissing');
     expect(summary(of(['team-c']))).to.equal('Pending ConsentMissing');
     expect(summary(of(['team-c', 'team-a']))).to.equal('Active Granted');
+    const command = 'kubectl annotate --overwrite namespace team-b hallpass.dev/accepts-grants-from=';
+    const [missing] = decide(of(['team-c', '$(reboot)'])).reasons;
+    expect(missing?.message)
+      .to.contain('the built-in role admin may not')
+      .and.match(/=team-c,team-a$/);
+    expect(missing?.message).to.contain(command);
   });
 
   it('says everything that stands against it, in the order of the gates', () => {
@@ -281,12 +287,6 @@ describe('the decision about a live grant', () => {
   });
 });
 
-describe('the decision about a suspended grant', () => {
-  const suspended = (o: Partial<Snapshot> & { passingSince?: string } = {}) =>
-    live({ ...o, intact: false, grantStatus: { phase: 'Suspended', passingSince: o.passingSince } });
-
-  it('gives access back only when every gate has passed for 30 seconds', () => {
-    const first = decide(suspended());
 describe('what may have been given', () => {
   const closed = { namespaces: new Map() };
   const given = (input: Snapshot) => {
@@ -316,6 +316,12 @@ describe('what may have been given', () => {
   });
 });
 
+describe('the decision about a suspended grant', () => {
+  const suspended = (o: Partial<Snapshot> & { passingSince?: string } = {}) =>
+    live({ ...o, intact: false, grantStatus: { phase: 'Suspended', passingSince: o.passingSince } });
+
+  it('gives access back only when every gate has passed for 30 seconds', () => {
+    const first = decide(suspended());
     expect([first.phase, first.reasons[0]?.reason]).to.deep.equal(['Suspended', 'Restoring']);
     expect(first.passingSince).to.equal(NOON);
     expect(first.nextCheck).to.equal(NOON + RESTORE_DELAY);
@@ -367,17 +373,17 @@ describe('the decision about a request that was used', () => {
     expect(summary(snapshot({ grant: active, receipt: ended }))).to.equal('Revoked EndedByDeletion');
   });
 
-  it('is Denied when a spec is edited back to what was used before', () => {
-    const status = { phase: 'Active', specHash: 'v1-of-the-spec-between' };
-    const superseded = used({ status: { outcome: 'Superseded', endedAt: '2026-03-01T12:10:00Z' } });
-    expect(summary(snapshot({ grant: grant({ status }), receipt: superseded }))).to.equal('Denied RequestAlreadyUsed');
-  });
-
   it('is over by its receipt, too, when its status was wiped', () => {
     for (const outcome of ['Expired', 'Revoked']) {
       const ended = used({ status: { outcome, endedAt: '2026-03-01T12:10:00Z', reason: 'AgentDeleted' } });
       expect(summary(snapshot({ receipt: ended }))).to.equal(`${outcome} AgentDeleted`);
     }
+  });
+
+  it('is Denied when a spec is edited back to what was used before', () => {
+    const status = { phase: 'Active', specHash: 'v1-of-the-spec-between' };
+    const superseded = used({ status: { outcome: 'Superseded', endedAt: '2026-03-01T12:10:00Z' } });
+    expect(summary(snapshot({ grant: grant({ status }), receipt: superseded }))).to.equal('Denied RequestAlreadyUsed');
   });
 
   it('is a new request under a new reference, not under a new description', () => {
