@@ -1,5 +1,6 @@
 // Starts the controllers: queues, deadlines, workers.
 
+import { PHASES } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
@@ -116,8 +117,10 @@ function waitsForAuthors({ status }: ParsedGrant): boolean {
   return status.phase === 'Pending' && (status.reasons ?? []).some(({ reason }) => waits.includes(reason));
 }
 
-function countPhases(grants: ParsedGrant[]): Map<string, number> {
-  const counts = new Map<string, number>();
+/** How many grants are in each phase. */
+export function countPhases(grants: ParsedGrant[]): Map<string, number> {
+  // Every phase, also without grants: a series that isn't there is no zero to a monitoring system.
+  const counts = new Map(Object.keys(PHASES).map((phase) => [phase, 0]));
   for (const { status } of grants) {
     const phase = status.phase ?? 'Pending';
     counts.set(phase, (counts.get(phase) ?? 0) + 1);
