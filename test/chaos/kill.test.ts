@@ -17,8 +17,7 @@ describe('hallpass killed by SIGKILL', function () {
   const uids = new Map<string, string>();
   const passed = new Map<string, boolean>();
 
-  const stopAt = ({ name, step, nth, namespace, moment }: Case) =>
-    setting.proxy.stopAt({ grant: name, step, nth, namespace, moment });
+  const stopAt = (each: Case) => setting.proxy.stopAt({ ...each, subject: each.name });
   const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
   const phase = (name: string) => setting.find(name)?.status.phase;
 
@@ -123,6 +122,7 @@ describe('hallpass killed by SIGKILL', function () {
       const held = [...lapsing, ...deleted].map(stopAt);
       await Promise.all(deleted.map(({ name }) => setting.remove(name)));
       await killAt(current, held, [...lapsing, ...deleted]);
+      await setting.vacate();
       current = await setting.start();
       await setting.until('every interrupted grant to be over', () => {
         const closed = [...lapsing, ...deleted].every(({ name }) =>

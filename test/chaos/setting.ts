@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { agentGrants, type ParsedGrant } from '../../src/api/grant.ts';
 import { agentIdentities } from '../../src/api/identity.ts';
-import { SYSTEM_NAMESPACE } from '../../src/api/names.ts';
+import { LEASE_NAME, SYSTEM_NAMESPACE } from '../../src/api/names.ts';
 import { agentReceipts } from '../../src/api/receipt.ts';
 import { Cache } from '../../src/kube/cache.ts';
 import { Client } from '../../src/kube/client.ts';
@@ -35,7 +35,7 @@ export type Setting = {
   /** Resolves when the process holds the lease and works. */
   leads(hallpass: HallpassProcess): Promise<void>;
   /** Asks for access to the ConfigMap of the grant's own name. */
-  grant(name: string, validity: Validity, namespaces?: string[]): Promise<void>;
+  grant(name: string, validity: Validity, namespaces?: string[], agent?: string): Promise<void>;
   remove(name: string): Promise<void>;
   find(name: string): ParsedGrant | undefined;
   /** Whether the grant is Active and nothing more is to be written about it. */
@@ -47,6 +47,8 @@ export type Setting = {
   /** Resolves with the time of it when the agent passes or is refused everywhere, as asked. */
   accessIs(wanted: boolean, name: string, namespaces?: string[]): Promise<number>;
   log(hallpass: HallpassProcess): Promise<string>;
+  /** Removes the lease of a process that was killed, for the next one would have to wait until it has run out. */
+  vacate(): Promise<void>;
   /** Tells every process of hallpass to stop, and waits until they have. */
   stopAll(): Promise<void>;
   stop(): Promise<void>;
@@ -177,13 +179,13 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
         return caches.identities.get({ namespace: HOME, name: AGENT })?.status.serviceAccount !== undefined;
       });
     },
-    async grant(name, validity, namespaces = [HOME]) {
+    async grant(name, validity, namespaces = [HOME], agent = AGENT) {
       await admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${HOME}/agentgrants`, {
         apiVersion: 'hallpass.dev/v1alpha1',
         kind: 'AgentGrant',
         metadata: { name, namespace: HOME },
         spec: {
-          agent: AGENT,
+          agent,
           task: { description: 'Reads its own ConfigMap.' },
           permissions: [
             { namespaces, apiGroups: [''], resources: ['configmaps'], resourceNames: [name], verbs: ['get'] },
@@ -212,6 +214,7 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
       return Date.now();
     },
     log: ({ logFile }) => readFile(logFile, 'utf8'),
+    vacate: () => admin.delete(leases, { namespace: SYSTEM_NAMESPACE, name: LEASE_NAME }),
     async stopAll() {
       await Promise.all([...running].map((hallpass) => hallpass.stop()));
       running.clear();

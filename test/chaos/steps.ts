@@ -1,9 +1,10 @@
-// The writes of which issue and lapse consist, in their order: where a test may stop hallpass.
+// The writes of which issue, lapse and an identity's life consist, in their order: where a test may stop hallpass.
 import { HOME, OTHER } from './setting.ts';
 import type { Stop } from './write-proxy.ts';
 
-export type Step = Pick<Stop, 'step' | 'nth' | 'namespace'> & {
-  said: string;
+export type Place = Pick<Stop, 'step' | 'nth' | 'namespace' | 'saying'> & { said: string };
+
+export type Step = Place & {
   /** Whether the agent passes in HOME when hallpass dies before and after this step; undefined: it may be either. */
   passes: [boolean | undefined, boolean | undefined];
 };
@@ -49,10 +50,34 @@ export const byDeletion: Step[] = [
   { said: 'the finalizer is removed', step: 'PATCH agentgrants', passes: [false, false] },
 ];
 
-export type Case = Step & { name: string; moment: Stop['moment']; title: string };
+/** Of an identity and of the one grant that it has, which is named like it. */
+export const identityCreation: Place[] = [
+  { said: 'its ServiceAccount is created', step: 'POST serviceaccounts' },
+  { said: 'its status says ready', step: 'PUT agentidentities/status', saying: 'IdentityReady' },
+];
+const identityEnd: Place[] = [
+  {
+    said: 'its status says that its grants are being ended',
+    step: 'PUT agentidentities/status',
+    saying: 'EndingGrants',
+  },
+  { said: 'the RoleBinding of its grant is deleted', step: 'DELETE rolebindings' },
+  { said: 'the receipt of its grant is closed', step: 'PATCH agentreceipts/status' },
+  { said: 'its ServiceAccount is deleted', step: 'DELETE serviceaccounts' },
+];
+export const identityDeletion: Place[] = [
+  ...identityEnd,
+  { said: 'its finalizer is removed', step: 'PATCH agentidentities' },
+];
+export const identityExpiry: Place[] = [
+  ...identityEnd,
+  { said: 'its status says expired', step: 'PUT agentidentities/status', saying: 'IdentityExpired' },
+];
 
-/** Each step twice, with the name of the grant that is stopped there. */
-export function cases(prefix: string, steps: Step[]): Case[] {
+export type Case<S extends Place = Step> = S & { name: string; moment: Stop['moment']; title: string };
+
+/** Each step twice, with the name of the grant or identity that is stopped there. */
+export function cases<S extends Place>(prefix: string, steps: S[]): Case<S>[] {
   return steps.flatMap((step, at) =>
     (['before', 'after'] as const).map((moment) => ({
       ...step,

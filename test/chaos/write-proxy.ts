@@ -1,24 +1,26 @@
-// A proxy between hallpass and the API server that knows which step of which grant a write is, and stops at the one that
-// a test names: before the server has it, or after, with the answer kept back.
+// A proxy between hallpass and the API server that knows which step of which grant or identity a write is, and stops at the
+// one that a test names: before the server has it, or after, with the answer kept back.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Socket } from 'node:net';
 import * as z from 'zod';
 
-/** A write of hallpass: `POST jobs`, `PUT agentgrants/status`. `grant` is the name of the grant that it is about. */
-export type Write = { step: string; namespace: string; grant: string | undefined; at: number };
+/** A write of hallpass: `POST jobs`, `PUT agentgrants/status`. `subject` is the name of the grant or identity that it is about. */
+export type Write = { step: string; namespace: string; subject: string | undefined; at: number };
 
 /** `Before`: the server doesn't get it. `After`: hallpass doesn't get the answer. */
 export type Moment = 'before' | 'after';
 
 export type Stop = {
-  grant: string;
+  subject: string;
   step: string;
   moment: Moment;
-  /** Which of the grant's writes of this step; the first, unless said. */
+  /** Which of the subject's writes of this step; the first, unless said. */
   nth?: number;
   /** Only a write into this namespace. */
   namespace?: string;
+  /** Only a write whose body contains this. */
+  saying?: string;
 };
 
 export type Held = {
@@ -80,19 +82,23 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       grants.set(metadata.name, spec.grant.name);
     }
     const known = name ?? metadata?.name ?? '';
-    const grant = plural === 'agentgrants' ? known : grants.get(known.replace(/^hallpass-/, ''));
+    const named = known.replace(/^hallpass-/, '');
+    const ownNames = ['agentgrants', 'agentidentities', 'serviceaccounts'];
     return {
       step: `${method} ${plural}${subresource ? `/${subresource}` : ''}`,
       namespace: namespace ?? '',
-      grant,
+      subject: ownNames.includes(plural) ? named : grants.get(named),
       at: performance.now(),
     };
   }
 
-  function stopFor(write: Write | undefined): Waiting | undefined {
+  function stopFor(write: Write | undefined, body: string): Waiting | undefined {
     const found = waiting.filter(
-      ({ grant, step, namespace }) =>
-        grant === write?.grant && step === write?.step && (namespace === undefined || namespace === write.namespace),
+      ({ subject, step, namespace, saying = '' }) =>
+        subject === write?.subject &&
+        step === write?.step &&
+        (namespace === undefined || namespace === write.namespace) &&
+        body.includes(saying),
     );
     for (const each of found) each.left -= 1;
     const stop = found.find(({ left }) => left === 0);
@@ -140,7 +146,7 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       const body = Buffer.concat(chunks);
       const write = writeOf(incoming.method ?? 'GET', incoming.url ?? '/', body.toString());
       if (write) writes.push(write);
-      const stop = stopFor(write);
+      const stop = stopFor(write, body.toString());
       if (stop) stop.socket = incoming.socket;
       if (stop?.moment !== 'before') {
         forward(incoming, body, response, stop);
@@ -176,8 +182,8 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       };
       waiting.push(entry);
       const late = setTimeout(() => {
-        const came = writes.filter(({ grant }) => grant === stop.grant).map(({ step }) => step);
-        arrived.reject(new Error(`${stop.step} of grant ${stop.grant} didn't come; what came: ${came.join(', ')}`));
+        const came = writes.filter(({ subject }) => subject === stop.subject).map(({ step }) => step);
+        arrived.reject(new Error(`${stop.step} of ${stop.subject} didn't come; what came: ${came.join(', ')}`));
       }, arrivalMs);
       arrived.promise.catch(() => {}).finally(() => clearTimeout(late));
       return {
