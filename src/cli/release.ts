@@ -4,7 +4,7 @@
 import { agentGrants } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
 import { FINALIZER, LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../api/names.ts';
-import { type Client, isNotFound } from '../kube/client.ts';
+import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
 import { type Job, jobs, leases, type RoleBinding, roleBindings } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, type Resource, resourceName } from '../kube/object.ts';
@@ -13,6 +13,10 @@ import { table } from './table.ts';
 
 /** A lease that was renewed within this time, in milliseconds, is a living replica's: they renew every second. */
 const ALIVE = 15_000;
+
+const NEEDED =
+  'This takes the verbs list, patch and release on agentgrants.hallpass.dev and agentidentities.hallpass.dev, and get on ' +
+  `leases in ${SYSTEM_NAMESPACE}. Cluster admins hold them: have one run it`;
 
 const END_ALL = `kubectl delete rolebindings -A -l ${LABELS.grant}`;
 
@@ -40,6 +44,7 @@ export async function release(o: {
   }
   const failed = [...(await releaseKind(o, agentGrants)), ...(await releaseKind(o, agentIdentities))];
   for (const line of failed) print(`Not released: ${line}`);
+  if (failed.length > 0) print(NEEDED);
   await report(o);
   return failed.length === 0;
 }
@@ -66,7 +71,7 @@ async function runningReplica(client: Client, clock: ServerClock): Promise<strin
     return clock.now().getTime() - renewed < ALIVE ? printable(spec.holderIdentity, 128) : undefined;
   } catch (error) {
     if (isNotFound(error)) return undefined;
-    throw error;
+    throw explained(error);
   }
 }
 
@@ -80,8 +85,13 @@ async function listed<T extends KubeObject>(
     return (await client.list(resource, { labelSelector })).items;
   } catch (error) {
     if (isNotFound(error)) return [];
-    throw error;
+    throw explained(error);
   }
+}
+
+/** A refusal with what it takes not to be refused. */
+function explained(error: unknown): unknown {
+  return error instanceof Error && isForbidden(error) ? new Error(`${error.message}. ${NEEDED}`) : error;
 }
 
 /** Takes the finalizer off one object. Returns why it didn't, if so: one that can't be released keeps no other. */
@@ -109,7 +119,7 @@ async function report({ client, print, width }: { client: Client; print: (line: 
   const running = new Map((await listed(client, jobs, LABELS.grant)).map((job) => [keyOf(job.metadata), job]));
   print('');
   print(
-    `${bindings.length} RoleBinding${bindings.length === 1 ? '' : 's'} still give access, each until its dead-man Job ends it:`,
+    `${bindings.length} RoleBinding${bindings.length === 1 ? ' still gives' : 's still give'} access, each until its dead-man Job ends it:`,
   );
   const rows = bindings.map((binding) => rowOf(binding, running.get(keyOf(binding.metadata))));
   for (const line of table(['NAMESPACE', 'AGENT', 'GRANT', 'ENDS'], rows.sort(byText), width)) print(`  ${line}`);
