@@ -115,7 +115,7 @@ export function deadManOf(jobs: (Job | undefined)[]): NonNullable<Standing['dead
     return {
       status: 'False',
       reason: 'DeadManSuspended',
-      message: `Job ${name} in namespace ${namespace} is suspended, so it would not end the access if hallpass were down; a queueing system may have to be told to leave it alone`,
+      message: `Job ${name} in namespace ${namespace} is suspended, so it would not end the access if hallpass were down; have a queueing system that does this leave it alone, then delete the Job, and it is made anew`,
     };
   }
   const waiting = jobs.some((job) => job?.status?.startTime === undefined);

@@ -73,7 +73,7 @@ describe('a dead man that a queueing system suspends at its creation', function 
     expect(jobOf(uid)?.spec.suspend, 'its Job suspended').to.equal(true);
     expect(conditions?.find(({ type }) => type === 'DeadMan')?.message)
       .to.contain(`Job hallpass-${uid} in namespace ${namespace} is suspended`)
-      .and.contain('a queueing system may have to be told to leave it alone');
+      .and.contain('have a queueing system that does this leave it alone, then delete the Job');
   });
 
   it('lets nobody but hallpass resume the Job: the queueing system is refused, too, and told whose it is', async () => {
