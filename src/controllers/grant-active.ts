@@ -98,7 +98,7 @@ export class GrantActivation {
     });
     const bound = await this.#issuer.bind(spec, placements);
     await this.#sayActive({ ...snapshot, grant: announced, receipt }, { ...verdict, term }, bound);
-    if (verdict.narrows) await this.#record.closeReceipts({ ...snapshot, receipt }, 'Superseded');
+    if (verdict.narrows) await this.#record.closeReceipts(snapshot, 'Superseded');
     if (repaired) {
       this.#metrics.repaired();
       this.#record.note(

@@ -58,7 +58,7 @@ export class GrantRecord {
 
   /** Records in every open receipt of the grant how it ended. One of an earlier spec was superseded, unless the grant was deleted. */
   async closeReceipts(
-    { grant, hash, now }: Snapshot,
+    { grant, hash, now }: Pick<Snapshot, 'grant' | 'hash' | 'now'>,
     outcome: 'Expired' | 'Revoked' | 'Superseded',
     finding = CHANGED,
   ): Promise<void> {

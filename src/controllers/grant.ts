@@ -8,9 +8,10 @@ import { receiptName } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
-import { refOf } from '../kube/object.ts';
+import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, URGENT } from '../kube/queue.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
+import type { Finding } from '../policy/gates.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Cluster, INDEX, openReceipts } from './cluster.ts';
@@ -20,6 +21,7 @@ import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import { gather } from './snapshot.ts';
+import type { Stranded } from './stranded.ts';
 import { holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
@@ -33,6 +35,7 @@ export class GrantReconciler {
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
   readonly #refusals: Refusals;
+  readonly #stranded: Stranded;
   readonly #guardProblems: () => string[];
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
@@ -47,6 +50,7 @@ export class GrantReconciler {
     deadlines: Deadlines;
     metrics: GrantMetrics;
     refusals: Refusals;
+    stranded: Stranded;
     guardProblems: () => string[];
   }) {
     this.#cluster = o.cluster;
@@ -56,6 +60,7 @@ export class GrantReconciler {
     this.#record = o.record;
     this.#metrics = o.metrics;
     this.#refusals = o.refusals;
+    this.#stranded = o.stranded;
     this.#guardProblems = o.guardProblems;
   }
 
@@ -66,6 +71,7 @@ export class GrantReconciler {
       this.#refusals.forget(key);
       return undefined;
     }
+    if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
     if (priority >= URGENT && (await this.#unbindDue(grant))) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
     try {
       const { snapshot, verdict } = await this.#decide(grant);
@@ -96,6 +102,22 @@ export class GrantReconciler {
     this.#unbound.add(request);
     this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
+  }
+
+  /**
+   * Its namespace was removed by force, with the agent's home: that ends it as its deletion would. Only the receipt can say so;
+   * should the namespace come back with the grant in it, the receipt decides.
+   */
+  async #abandon(grant: ParsedGrant): Promise<Result> {
+    const { caches, clock } = this.#cluster;
+    const { namespace, uid } = grant.metadata;
+    const namespaces = namespacesOf(caches, grant);
+    this.#deadlines.set(keyOf(grant.metadata), undefined);
+    await withdrawBindings(this.#cluster, uid, namespaces);
+    await withdrawRest(this.#cluster, uid, namespaces);
+    const finding: Finding = { reason: 'EndedByDeletion', message: `namespace ${namespace} was removed by force` };
+    await this.#record.closeReceipts({ grant, hash: grant.hash, now: clock.now().getTime() }, 'Revoked', finding);
+    return undefined;
   }
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {

@@ -16,6 +16,7 @@ import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/st
 import { printable } from '../text.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
+import type { Stranded } from './stranded.ts';
 
 /** How soon a name that somebody else's ServiceAccount has is tried again, in milliseconds: only our own are watched. */
 const FOREIGN_RETRY = 10_000;
@@ -28,11 +29,20 @@ export class IdentityReconciler {
   readonly #events: EventRecorder;
   readonly #metrics: GrantMetrics;
 
-  constructor(o: { cluster: Cluster; deadlines: Deadlines; events: EventRecorder; metrics: GrantMetrics }) {
+  readonly #stranded: Stranded;
+
+  constructor(o: {
+    cluster: Cluster;
+    deadlines: Deadlines;
+    events: EventRecorder;
+    metrics: GrantMetrics;
+    stranded: Stranded;
+  }) {
     this.#cluster = o.cluster;
     this.#deadlines = o.deadlines;
     this.#events = o.events;
     this.#metrics = o.metrics;
+    this.#stranded = o.stranded;
   }
 
   async reconcile(key: string): Promise<Result> {
@@ -42,6 +52,10 @@ export class IdentityReconciler {
     if (!identity) {
       this.#deadlines.set(key, undefined);
       return this.#removeOrphan(ref);
+    }
+    if (await this.#stranded.holds(identity.metadata)) {
+      this.#deadlines.set(key, undefined);
+      return undefined;
     }
     const end = identity.spec?.expiresAt === undefined ? undefined : Date.parse(identity.spec.expiresAt);
     const expired = end !== undefined && end <= clock.now().getTime();

@@ -1,7 +1,8 @@
 // Starts the controllers: queues, deadlines, workers.
 
 import { PHASES } from '../api/conditions.ts';
-import type { ParsedGrant } from '../api/grant.ts';
+import { agentGrants, type ParsedGrant } from '../api/grant.ts';
+import { agentIdentities } from '../api/identity.ts';
 import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
@@ -20,6 +21,7 @@ import { sweep } from './janitor.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
+import { Stranded } from './stranded.ts';
 import { dueAt, watchChanges } from './watches.ts';
 
 /** A reconcile that takes longer than this is given up, in milliseconds. */
@@ -66,9 +68,16 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
     deadlines: lapses,
     metrics,
     refusals,
+    stranded: new Stranded({ cluster, resource: agentGrants, wake: (key) => queues.grants.add(key) }),
     guardProblems: () => guards.problems,
   });
-  const identities = new IdentityReconciler({ cluster, deadlines: identityEnds, events, metrics });
+  const identities = new IdentityReconciler({
+    cluster,
+    deadlines: identityEnds,
+    events,
+    metrics,
+    stranded: new Stranded({ cluster, resource: agentIdentities, wake: (key) => queues.identities.add(key) }),
+  });
 
   watchChanges({ cluster, guards, queues, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));

@@ -151,6 +151,11 @@ export function watchChanges(o: {
     if (event.initial) return;
     const { name } = event.object.metadata;
     enqueueGrants(caches.grants.byIndex(INDEX.target, name));
+    if (event.type === 'deleted') {
+      // What is in it still was left there by force.
+      enqueueGrants(caches.grants.list().filter(({ metadata }) => metadata.namespace === name));
+      enqueueIdentities(({ metadata }) => metadata.namespace === name);
+    }
     if (event.type !== 'added') return;
     // What was left in one that was finalized by force can be removed now.
     for (const { metadata } of caches.roleBindings.list()) {
