@@ -34,11 +34,36 @@ export type Playground = ControlPlane & {
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const readyTimeoutMs = 60_000;
 
-async function answersReady(healthUrl: string): Promise<boolean> {
+/** What a process that is ready says of itself; undefined of one that isn't. */
+async function readiness(healthUrl: string): Promise<string | undefined> {
   try {
-    return (await fetch(`${healthUrl}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+    const answer = await fetch(`${healthUrl}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    return answer.ok ? await answer.text() : undefined;
   } catch {
-    return false;
+    return undefined;
+  }
+}
+
+/**
+ * Resolves when one of these processes leads. One that only follows is ready, too, and one may yet fail as it begins to
+ * lead: throws when any ends before that, naming its log.
+ */
+export async function oneLeads(
+  hallpass: Pick<HallpassProcess, 'pid' | 'healthUrl' | 'logFile' | 'exited'>[],
+): Promise<void> {
+  const giveUp = AbortSignal.timeout(readyTimeoutMs);
+  let ended: string | undefined;
+  for (const { pid, logFile, exited } of hallpass) {
+    exited.then(({ code, signal }) => {
+      ended ??= `hallpass ${pid} ended (${signal ?? code}) before any replica led: see ${logFile}`;
+    });
+  }
+  for (;;) {
+    const answers = await Promise.all(hallpass.map(({ healthUrl }) => readiness(healthUrl)));
+    if (ended) throw new Error(ended);
+    if (answers.some((answer) => /\bleads\b/.test(answer ?? ''))) return;
+    if (giveUp.aborted) throw new Error(`no replica leads after ${readyTimeoutMs / 1000} s`);
+    await delay(30);
   }
 }
 
@@ -80,7 +105,7 @@ export async function startHallpass(
     stop: () => running.stop(35_000),
     async ready() {
       const until = performance.now() + readyTimeoutMs;
-      while (!(await answersReady(healthUrl))) {
+      while ((await readiness(healthUrl)) === undefined) {
         if (running.exit) throw new Error(`${o.name} ended at its start:\n${await running.tail()}`);
         if (performance.now() > until) throw new Error(`${o.name} isn't ready after 60 s:\n${await running.tail()}`);
         await delay(30);
@@ -97,7 +122,7 @@ export async function startHallpass(
 
 /**
  * Starts a control plane, installs hallpass, enables `demo` and `demo-other` (which accepts grants from `demo`), and
- * resolves when every replica is ready. It all ends with the process that called, whatever happens to that. `logFile` is
+ * resolves when every replica is ready and one leads. It all ends with the process that called, whatever happens to that. `logFile` is
  * shared by the replicas; without it each has its own in the control plane's directory.
  */
 export async function startPlayground(
@@ -129,6 +154,7 @@ export async function startPlayground(
       ),
     );
     await Promise.all(hallpass.map((each) => each.ready()));
+    await oneLeads(hallpass);
     let node: ReturnType<typeof startNode> | undefined;
     const agentPod: Playground['agentPod'] = async (agent) => {
       node ??= startNode(controlPlane);

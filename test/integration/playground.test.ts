@@ -1,12 +1,14 @@
 // The playground: hallpass under its own rights, and agents with tokens as a kubelet gets them.
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { binary } from '../controlplane/binaries.ts';
-import { type Playground, startPlayground } from '../controlplane/playground.ts';
+import { oneLeads, type Playground, startPlayground } from '../controlplane/playground.ts';
 
 const run = promisify(execFile);
 
@@ -98,6 +100,27 @@ describe('a playground', () => {
   });
 });
 
+describe('a replica of hallpass', () => {
+  it('is not up when it ends between being ready and leading', async () => {
+    const exited = Promise.withResolvers<{ code: number; signal: null }>();
+    let asked = 0;
+    const server = createServer((_, response) => {
+      response.end('ok\nfollows another replica, ready to take over\n');
+      if (++asked === 3) exited.resolve({ code: 1, signal: null });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const replica = { pid: 7, healthUrl: `http://127.0.0.1:${port}`, logFile: 'hallpass.log', exited: exited.promise };
+    try {
+      const error = await oneLeads([replica]).catch((error) => error);
+      expect(error?.message).to.equal('hallpass 7 ended (1) before any replica led: see hallpass.log');
+    } finally {
+      server.close();
+    }
+  });
+});
+
 describe('make up', () => {
   const command = join(import.meta.dirname, '..', 'controlplane', 'playground-command.ts');
   let directory: string;
@@ -128,11 +151,37 @@ describe('make up', () => {
     expect(user).to.contain('system:masters');
   });
 
+  it('is one playground when two ask for it at once, also where one was killed before', async () => {
+    await make('down');
+    await mkdir(join(directory, '.playground'), { recursive: true });
+    // What a playground that was killed leaves behind: a name at which nobody listens.
+    const listen = `require('node:net').createServer().listen('.playground/control.sock', () => process.kill(process.pid, 'SIGKILL'))`;
+    await run(process.execPath, ['-e', listen], { cwd: directory }).catch(() => {});
+    const answers = await Promise.all([make('up', '1'), make('up', '1'), make('up', '1')]);
+    const already = answers.filter(({ stdout }) => stdout.includes('It is up already'));
+    expect(already).to.have.lengthOf(2);
+    for (const { stdout } of answers) expect(stdout).to.contain('The playground is up');
+    expect((await logged()).match(/hallpass starts/g)).to.have.lengthOf(1);
+  });
+
   it('says so when it is up already, and refuses to be up in another size', async () => {
     expect((await make('up', '1')).stdout).to.contain('up already');
     const refused = await make('up', '2').catch((error) => error);
     expect(refused.code).to.equal(1);
     expect(refused.stderr).to.contain('make down');
+  });
+
+  it('says so when hallpass in it has ended', async () => {
+    const lease = ['-n', 'hallpass-system', 'patch', 'lease', 'hallpass', '--type=merge'];
+    const another = { spec: { holderIdentity: 'another', renewTime: '2100-01-01T00:00:00.000000Z' } };
+    const kubeconfig = `--kubeconfig=${join(directory, '.playground', 'kubeconfig')}`;
+    // One that loses the lease ends at once.
+    await run(await binary('kubectl'), [kubeconfig, ...lease, '-p', JSON.stringify(another)]);
+    const told = async () => (await make('up', '1').catch((error) => error)).stderr ?? '';
+    const until = performance.now() + 20_000;
+    let answer = await told();
+    while (answer === '' && performance.now() < until) answer = await told();
+    expect(answer).to.match(/hallpass \d+ ended: 1[\s\S]*make down/);
   });
 
   it('is ended by make down, which keeps the log', async () => {
