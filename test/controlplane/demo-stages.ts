@@ -112,6 +112,8 @@ export async function clusterStage(kubeconfig: string): Promise<Stage> {
         spec: {
           serviceAccountName: `hallpass-${identity}`,
           restartPolicy: 'Never',
+          // The first process of a container takes no notice of SIGTERM, and the demo would end half a minute later.
+          terminationGracePeriodSeconds: 1,
           securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
           containers: [
             {

@@ -35,6 +35,12 @@ export async function apply(...objects: object[]): Promise<void> {
   await kubectl(['apply', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n---\n'));
 }
 
+/** Deploys hallpass as deploy/ does and waits until both replicas are ready; what is there already stays as it is. */
+export async function deployed(): Promise<void> {
+  await kubectl(['apply', '--server-side', '-k', 'test/node/overlay']);
+  await kubectl(['--namespace', 'hallpass-system', 'rollout', 'status', 'deployment/hallpass', '--timeout=90s']);
+}
+
 /** Reads an object, trimmed to a schema. */
 export async function get<T>(schema: z.ZodType<T>, ...arguments_: string[]): Promise<T> {
   return schema.parse(JSON.parse(await kubectl(['get', '--output=json', ...arguments_])));

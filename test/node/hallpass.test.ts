@@ -2,7 +2,7 @@
 // official client as anybody would. See run.sh.
 import { expect } from 'chai';
 import { z } from 'zod';
-import { Agent, agentPod, agentProgram, apply, get, kubectl } from './cluster.ts';
+import { Agent, agentPod, agentProgram, apply, deployed, get, kubectl } from './cluster.ts';
 
 const namespace = 'demo';
 const Pod = z.object({
@@ -34,14 +34,13 @@ describe('hallpass on a real node', function () {
   const agents: Agent[] = [];
 
   before(async () => {
-    await kubectl(['apply', '--server-side', '-k', 'test/node/overlay']);
+    await deployed();
     await apply({
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
     });
     await kubectl(['apply', '--namespace', namespace, '-k', 'deploy/namespace']);
-    await kubectl(['--namespace', 'hallpass-system', 'rollout', 'status', 'deployment/hallpass', '--timeout=90s']);
     await apply(agentProgram(namespace));
   });
 
