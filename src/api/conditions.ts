@@ -45,6 +45,8 @@ export const REASONS = {
   GuardsMissing:
     'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',
   CheckFailed: 'A check could not be made, because the API server did not answer it. It is tried again.',
+  AccessRemains:
+    'Access was taken away as far as hallpass can, but finalizers of others keep what gives it. Whoever set them has to take them off; hallpass keeps trying.',
   DeadManRefused:
     'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
   ForeignObject:
@@ -140,6 +142,7 @@ const gates = [
   'NotYetStarted',
   'GuardsMissing',
   'CheckFailed',
+  'AccessRemains',
   'DeadManRefused',
   'ForeignObject',
   'Issuing',

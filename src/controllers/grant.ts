@@ -22,7 +22,7 @@ import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
-import { holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+import { AccessRemainsError, holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
 const REST_DELAY = 250;
@@ -98,7 +98,13 @@ export class GrantReconciler {
     const receipt = openReceipts(caches, uid).find(({ spec }) => spec?.specHash === grant.hash);
     const end = termOf(receipt?.spec)?.end;
     if (end === undefined || end > clock.now().getTime() || this.#unbound.has(request)) return false;
-    await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
+    try {
+      await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
+    } catch (error) {
+      // The way to the tombstone says so, and tries again.
+      if (error instanceof AccessRemainsError) return false;
+      throw error;
+    }
     this.#unbound.add(request);
     this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
@@ -186,7 +192,7 @@ export class GrantReconciler {
     const suspended = verdict.phase === 'Suspended';
     if (namespaces.length > 0 && (grant.status.phase !== verdict.phase || holdsAnything(caches, uid))) {
       const bound = grant.status.phase !== 'Suspended' || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0;
-      if (bound) await withdrawBindings(this.#cluster, uid, namespaces);
+      if (bound) await this.#unbind(snapshot, verdict, namespaces);
       if (!suspended) await withdrawRest(this.#cluster, uid, namespaces);
     }
     const standing = this.#record.standing(snapshot, verdict);
@@ -201,6 +207,20 @@ export class GrantReconciler {
     return undefined;
   }
 
+  /** Withdraws the bindings. Where others keep them, the status says that the access remains, and this throws. */
+  async #unbind(snapshot: Snapshot, verdict: Verdict, namespaces: string[]): Promise<void> {
+    try {
+      await withdrawBindings(this.#cluster, snapshot.grant.metadata.uid, namespaces);
+    } catch (error) {
+      if (!(error instanceof AccessRemainsError)) throw error;
+      const finding: Finding = { reason: 'AccessRemains', message: error.message };
+      const standing = this.#record.standing(snapshot, verdict);
+      const reasons = [...verdict.reasons, finding];
+      await this.#record.write(snapshot.grant, { ...standing, reasons, settled: false });
+      throw error;
+    }
+  }
+
   /** Over: every binding goes first, everywhere, before anything else of this or another grant; then the rest and the record. */
   async #end(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
     const { grant } = snapshot;
@@ -210,7 +230,7 @@ export class GrantReconciler {
     const namespaces = namespacesOf(caches, grant);
     if (namespaces.length > 0 && (openReceipts(caches, uid).length > 0 || holdsAnything(caches, uid))) {
       if (!this.#unbound.has(request)) {
-        await withdrawBindings(this.#cluster, uid, namespaces);
+        await this.#unbind(snapshot, verdict, namespaces);
         this.#unbound.add(request);
         if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
           this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);

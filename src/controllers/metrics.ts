@@ -5,6 +5,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 export type GrantMetrics = {
   /** Read at each scrape: how many grants are in each phase. */
   phases: (read: () => Map<string, number>) => void;
+  /** Read at each scrape: how many bindings of ours give access although they were deleted. */
+  heldBindings: (read: () => number) => void;
   /** From a grant's end until its last binding was gone, in seconds. */
   expiryLag: (seconds: number) => void;
   repaired: () => void;
@@ -43,6 +45,15 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
         collect() {
           this.reset();
           for (const [phase, count] of read()) this.set({ phase }, count);
+        },
+      }),
+    heldBindings: (read) =>
+      new Gauge({
+        name: 'hallpass_held_bindings',
+        help: "RoleBindings of grants that were deleted and still give access, since others' finalizers keep them; only the leader counts.",
+        registers,
+        collect() {
+          this.set(read());
         },
       }),
     expiryLag: (seconds) => lag.observe(Math.max(0, seconds)),

@@ -23,6 +23,7 @@ import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
 import { Stranded } from './stranded.ts';
 import { dueAt, watchChanges } from './watches.ts';
+import { heldBindings } from './withdraw.ts';
 
 /** A reconcile that takes longer than this is given up, in milliseconds. */
 const RECONCILE_TIMEOUT = 60_000;
@@ -81,6 +82,7 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
 
   watchChanges({ cluster, guards, queues, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));
+  metrics.heldBindings(() => heldBindings(caches));
 
   const start = (
     name: keyof typeof queues,

@@ -2,10 +2,10 @@
 
 import { isOfGrant } from '../access/drift.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { grantObjectName } from '../api/names.ts';
+import { grantObjectName, grantUidOfObject } from '../api/names.ts';
 import type { Cache } from '../kube/cache.ts';
 import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
-import { jobs, roleBindings, roles } from '../kube/kinds.ts';
+import { jobs, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import type { KubeObject, ObjectRef, Resource } from '../kube/object.ts';
 import { type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 
@@ -43,12 +43,51 @@ export function straysOf(caches: Caches, uid: string, access: { namespace: strin
   return [...new Set(found.map(({ metadata }) => metadata.namespace ?? ''))].filter((each) => !reached.has(each));
 }
 
-/** Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by them. */
+/** Access that could not be taken away, since others' finalizers keep what gives it. */
+export class AccessRemainsError extends Error {}
+
+/**
+ * Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by
+ * them. Throws AccessRemainsError when it can't be made so.
+ */
 export async function withdrawBindings(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
-  await all(namespaces, (namespace) =>
-    remove(cluster, roleBindings, cluster.caches.roleBindings, { namespace, name }, uid),
+  await all(namespaces, async (namespace) => {
+    const held = await remove(cluster, roleBindings, cluster.caches.roleBindings, { namespace, name }, uid);
+    if (held && isOfGrant(held, uid)) await disarm(cluster, held, uid);
+  });
+}
+
+/** Makes a binding give nothing that somebody's finalizer keeps: RBAC honours it until it is gone. */
+async function disarm(cluster: Cluster, held: RoleBinding, uid: string): Promise<void> {
+  const { client, caches, log } = cluster;
+  const { namespace = '', name, finalizers } = held.metadata;
+  if (!held.subjects?.length) return;
+  log.warn('others keep a RoleBinding that was to be deleted', { uid, namespace, name, finalizers });
+  try {
+    caches.roleBindings.observe(await client.replace(roleBindings, { ...held, subjects: [] }));
+    return;
+  } catch (error) {
+    if (isNotFound(error)) return;
+    // Where the namespace is not enabled any more, hallpass may delete but not write.
+    if (!isForbidden(error)) throw error;
+  }
+  const role = await remove(cluster, roles, caches.roles, { namespace, name }, uid);
+  if (!role) return;
+  caches.roles.observe(role);
+  throw new AccessRemainsError(
+    `the access in namespace ${namespace} remains: RoleBinding ${name} (${finalizers?.join(', ')}) and Role ${name} (${role.metadata.finalizers?.join(', ')}) are deleted, but finalizers of others keep them; whoever set those has to take one of them off`,
   );
+}
+
+/** How many bindings of grants give access although they were deleted: they name somebody, and their Role is there. */
+export function heldBindings({ roleBindings, roles }: Caches): number {
+  const held = roleBindings.list().filter(({ metadata, subjects }) => {
+    const { deletionTimestamp, namespace, name } = metadata;
+    if (!deletionTimestamp || !subjects?.length || grantUidOfObject(metadata) === undefined) return false;
+    return roles.get({ namespace, name }) !== undefined;
+  });
+  return held.length;
 }
 
 /** Deletes what the bindings rested on. */
@@ -62,28 +101,36 @@ export async function withdrawRest(cluster: Cluster, uid: string, namespaces: st
   });
 }
 
-/** Deletes an object that may be gone already, and lets the cache know. One that only has the name of ours is left alone. */
+/**
+ * Deletes an object that may be gone already, and lets the cache know. One that only has the name of ours is left alone. Returns
+ * one that lives on, since a finalizer keeps it.
+ */
 async function remove<T extends KubeObject>(
   { client, caches }: Cluster,
   resource: Resource<T>,
   cache: Cache<T>,
   ref: { namespace: string; name: string },
   uid: string,
-): Promise<void> {
+): Promise<T | undefined> {
   // Guards that were just put back take a moment until they hold. A binding goes by its name alone: it is what gives access.
   const known = resource.kind === 'RoleBinding' ? undefined : cache.get(ref);
-  if (known && !isOfGrant(known, uid)) return;
+  if (known && !isOfGrant(known, uid)) return undefined;
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
-    await client.delete(resource, ref, { propagationPolicy: 'Background' });
+    const held = await client.delete(resource, ref, { propagationPolicy: 'Background' });
+    if (held) {
+      cache.observe(held);
+      return held;
+    }
   } catch (error) {
     // The guards let hallpass delete nothing of others; that must not keep a grant from ending.
-    if (isForbidden(error) && (await isForeign(client, resource, ref, uid))) return;
+    if (isForbidden(error) && (await isForeign(client, resource, ref, uid))) return undefined;
     if (!isNotFound(error)) throw error;
     // In a namespace that was finalized by force, which is as if it were not there, objects live on and come back with it.
-    if (!caches.namespaces.get({ name: ref.namespace })) return;
+    if (!caches.namespaces.get({ name: ref.namespace })) return undefined;
   }
   cache.forget(ref);
+  return undefined;
 }
 
 async function isForeign<T extends KubeObject>(

@@ -181,7 +181,10 @@ export class Client {
     return this.#object(resource, 'PATCH', path, label, options, text, contentTypes[type]);
   }
 
-  /** Deletes an object; with `uid` or `resourceVersion`, only that one. Throws ApiError 404 when there is none. */
+  /**
+   * Deletes an object; with `uid` or `resourceVersion`, only that one. Returns it where it lives on, since a finalizer keeps
+   * it. Throws ApiError 404 when there is none.
+   */
   async delete<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -190,11 +193,15 @@ export class Client {
       resourceVersion?: string;
       propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';
     } = {},
-  ): Promise<void> {
+  ): Promise<T | undefined> {
     const { uid, resourceVersion, propagationPolicy } = options;
     const preconditions = uid || resourceVersion ? { uid, resourceVersion } : undefined;
     const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', preconditions, propagationPolicy });
-    await this.#send('DELETE', objectPath(resource, ref), resource.plural, { body }, options);
+    const path = objectPath(resource, ref);
+    const answer = await this.#send('DELETE', path, resource.plural, { body }, options);
+    // What is gone is mostly answered by a Status; some kinds answer by the object that was, which has no finalizers left.
+    if (!/"finalizers"\s*:/.test(answer.body)) return undefined;
+    return parseObject(resource, objectIn(answer, this.#request('DELETE', path)));
   }
 
   /** Posts to a path: reviews and subresources such as tokens. The answer is for the caller to parse. */

@@ -265,7 +265,9 @@ function earliest(...times: (number | undefined)[]): number | undefined {
   return known.length > 0 ? Math.min(...known) : undefined;
 }
 
-/** The reasons that a stored status gives, without any that this version doesn't know. */
+/** Why a grant has ended, from its stored status: without what this version doesn't know, and what was only true then. */
 function known(reasons: { reason: string; message: string }[] | undefined): Finding[] {
-  return (reasons ?? []).flatMap(({ reason, message }) => (isReason(reason) ? [{ reason, message }] : []));
+  return (reasons ?? []).flatMap(({ reason, message }) =>
+    isReason(reason) && reason !== 'AccessRemains' ? [{ reason, message }] : [],
+  );
 }

@@ -36,7 +36,7 @@ export type Setting = {
   leads(hallpass: HallpassProcess): Promise<void>;
   /** Asks for access to the ConfigMap of the grant's own name. */
   grant(name: string, validity: Validity, namespaces?: string[], agent?: string): Promise<void>;
-  remove(name: string): Promise<void>;
+  remove(name: string): Promise<unknown>;
   find(name: string): ParsedGrant | undefined;
   /** Whether the grant is Active and nothing more is to be written about it. */
   isSettled(name: string): boolean;
@@ -48,7 +48,7 @@ export type Setting = {
   accessIs(wanted: boolean, name: string, namespaces?: string[]): Promise<number>;
   log(hallpass: HallpassProcess): Promise<string>;
   /** Removes the lease of a process that was killed, for the next one would have to wait until it has run out. */
-  vacate(): Promise<void>;
+  vacate(): Promise<unknown>;
   /** Tells every process of hallpass to stop, and waits until they have. */
   stopAll(): Promise<void>;
   stop(): Promise<void>;

@@ -90,6 +90,17 @@ describe('the client, on a real API server', () => {
     await client.delete(roles, second.metadata, { uid: second.metadata.uid });
   });
 
+  it('answers a deletion with the object where a finalizer keeps it', async () => {
+    const kept = role('kept');
+    const finalizers = ['example.com/keeps'];
+    await client.create(roles, { ...kept, metadata: { ...kept.metadata, finalizers } });
+    const held = await client.delete(roles, kept.metadata);
+    expect(held?.metadata).to.include.keys('deletionTimestamp').and.deep.include({ finalizers });
+    await client.patch(roles, kept.metadata, { metadata: { finalizers: null } }, { type: 'merge' });
+    const gone = await client.create(roles, role('kept'));
+    expect(await client.delete(roles, gone.metadata)).to.equal(undefined);
+  });
+
   it('loses no field of a Job that it replaces', async () => {
     const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'x', image: 'x', command: ['true'] }] } };
     // Left alone by the Job controller, whose status would come in between.

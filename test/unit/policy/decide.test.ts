@@ -360,6 +360,12 @@ describe('the decision about a request that was used', () => {
     });
   }
 
+  it('no more says of access that is gone since that it remains', () => {
+    const reasons = ['EndPassed', 'AccessRemains'].map((reason) => ({ reason, message: reason }));
+    const status = { phase: 'Expired', specHash: grant().hash, reasons };
+    expect(summary(snapshot({ grant: grant({ status }) }))).to.equal('Expired EndPassed');
+  });
+
   it('is Denied when a grant deleted before it has used it, ended or not', () => {
     expect(summary(snapshot({ receipt: used({ spec: another }) }))).to.equal('Denied RequestAlreadyUsed');
     const ended = used({ spec: another, status: { outcome: 'Revoked', endedAt: '2026-03-01T11:00:00Z' } });

@@ -1,0 +1,103 @@
+// A binding that somebody's finalizer keeps is honoured by the API server although it was deleted: it must give nothing.
+import { expect } from 'chai';
+import { agentGrants } from '../../../src/api/grant.ts';
+import { roleBindings, roles, validatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
+import type { KubeObject, Resource } from '../../../src/kube/object.ts';
+import { type Agent, grantManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
+
+const KEEPER = 'example.com/keeps';
+
+describe('a binding that a foreign finalizer keeps', function () {
+  this.timeout(120_000);
+  let stage: Stage;
+
+  before(async () => {
+    stage = await openStage();
+  });
+  after(() => stage.close());
+
+  /** A live grant of a namespace of its own, whose objects somebody has put a finalizer on while the guards were away. */
+  async function kept(namespace: string, kinds: ('RoleBinding' | 'Role')[]) {
+    await stage.namespace(namespace);
+    await stage.identity(namespace);
+    const ref = { namespace, name: 'given' };
+    const { metadata } = await stage.give(grantManifest(ref));
+    const object = { namespace, name: `hallpass-${metadata.uid}` };
+    const agent: Agent = await stage.agent(namespace);
+    await agent.until(podsOf(namespace), 200);
+    for (const name of ['hallpass-rolebindings', 'hallpass-roles'])
+      await stage.admin.delete(validatingAdmissionPolicyBindings, { name });
+    const patch = { metadata: { finalizers: [KEEPER] } };
+    const both: Resource<KubeObject>[] = [roleBindings, roles];
+    for (const resource of both) {
+      if (!kinds.some((kind) => kind === resource.kind)) continue;
+      await stage.poll(
+        () =>
+          stage.admin.patch(resource, object, patch, { type: 'merge' }).then(
+            () => true,
+            () => false,
+          ),
+        (done) => done,
+      );
+    }
+    await stage.playground.admin(['apply', '-k', 'deploy/guards']);
+    await stage.poll(
+      () => stage.metric('hallpass_guard_problems'),
+      (count) => count === 0,
+    );
+    return { ref, object, agent, uid: metadata.uid };
+  }
+  const disable = (namespace: string) => stage.playground.admin(['delete', '-n', namespace, '-k', 'deploy/namespace']);
+  const letGo = (resource: typeof roleBindings, object: { namespace: string; name: string }) =>
+    stage.admin.patch(resource, object, { metadata: { finalizers: null } }, { type: 'merge' });
+
+  it('names nobody any more once the grant has ended, and the grant goes', async () => {
+    const { ref, object, agent } = await kept('held-enabled', ['RoleBinding']);
+    await stage.remove(agentGrants, ref);
+    const deleted = Date.now();
+    const refused = await agent.until(podsOf(ref.namespace), 403);
+    console.log(`      refused ${refused - deleted} ms after the deletion`);
+    await stage.until(stage.seen.grants, ref, (grant) => !grant);
+    const binding = await stage.admin.get(roleBindings, object);
+    expect(binding.metadata.finalizers).to.deep.equal([KEEPER]);
+    expect(binding.subjects ?? []).to.deep.equal([]);
+    expect(await agent.asks(podsOf(ref.namespace))).to.equal(403);
+    await letGo(roleBindings, object);
+  });
+
+  it('loses its Role where hallpass may not write any more', async () => {
+    const { ref, object, agent, uid } = await kept('held-disabled', ['RoleBinding']);
+    await disable(ref.namespace);
+    await agent.until(podsOf(ref.namespace), 403);
+    await stage.phase(ref, 'Suspended', 'NamespaceNotEnabled');
+    expect(await stage.objectsOf(uid)).to.not.include(`Role ${ref.namespace}/${object.name}`);
+    expect(await stage.metric('hallpass_held_bindings')).to.equal(0);
+    await letGo(roleBindings, object);
+  });
+
+  it('is told of plainly where its Role is kept, too, and tried until it gives nothing', async () => {
+    const { ref, object, agent } = await kept('held-both', ['RoleBinding', 'Role']);
+    await disable(ref.namespace);
+    const told = await stage.until(stage.seen.grants, ref, (grant) =>
+      Boolean(grant?.status.reasons?.some(({ reason }) => reason === 'AccessRemains')),
+    );
+    expect(told?.status.phase).to.equal('Suspended');
+    expect(told?.status.message).to.contain('the access in namespace held-both remains').and.contain(KEEPER);
+    expect(told?.status.conditions?.find(({ type }) => type === 'Ready')?.status).to.equal('False');
+    expect(await agent.asks(podsOf(ref.namespace)), 'what the status says').to.equal(200);
+    expect(
+      await stage.poll(
+        () => stage.metric('hallpass_held_bindings'),
+        (count) => count > 0,
+      ),
+    ).to.equal(1);
+
+    await letGo(roleBindings, object);
+    await agent.until(podsOf(ref.namespace), 403);
+    await stage.until(stage.seen.grants, ref, (grant) => {
+      const ready = grant?.status.conditions?.find(({ type }) => type === 'Ready');
+      return ready?.status === 'True' && grant?.status.reasons?.length === 1;
+    });
+    expect(await stage.metric('hallpass_held_bindings')).to.equal(0);
+  });
+});
