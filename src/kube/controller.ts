@@ -105,9 +105,9 @@ export function startController(o: {
     // That somebody else wrote in between is the order of the day, and the next call sees what they wrote.
     if (isConflict(error) && failures <= usualConflicts) {
       o.log.debug('reconcile met a newer state of an object; it will be tried again', fields);
-    } else {
-      o.log.error('reconcile failed; it will be tried again', fields);
+      return 'conflict';
     }
+    o.log.error('reconcile failed; it will be tried again', fields);
     return timedOut ? 'timeout' : 'error';
   }
 

@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** How one reconcile ended. */
-export type ReconcileResult = 'success' | 'error' | 'requeue_after' | 'terminal_error' | 'timeout';
+export type ReconcileResult = 'success' | 'error' | 'conflict' | 'requeue_after' | 'terminal_error' | 'timeout';
 
 /** What one queue reports. Seconds everywhere. */
 export type QueueMetrics = {

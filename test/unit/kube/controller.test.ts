@@ -222,7 +222,7 @@ describe('startController', () => {
 
   it('takes a conflict for usual, and many in a row for an error', async () => {
     let conflicts = 5;
-    const { clock, queue, controller, lines } = start(async () => {
+    const { clock, queue, controller, lines, results } = start(async () => {
       if (conflicts-- > 0) throw new ApiError({ status: 409, reason: 'Conflict', message: 'the object was modified' });
       return undefined;
     });
@@ -235,6 +235,7 @@ describe('startController', () => {
     await clock.advanceAsync(60_000);
     expect(lines.map(({ level }) => level)).to.deep.equal([...Array(5).fill('debug'), 'error', 'error']);
     expect(lines[0]?.fields).to.include({ key: 'demo/a', error: 'the object was modified' });
+    expect(await results()).to.deep.equal({ conflict: 10, error: 2, success: 2 });
     await controller.stop();
   });
 
