@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 
 /**
  * Gives back what filling the caches left behind, and lets the heap grow in small steps from here on. It takes some 0.1 s, in
- * which nothing else happens, so it is for the time before this replica leads.
+ * which nothing else happens, so it is done once, when a start has filled them all.
  */
 export function tightenHeap(): void {
   setFlagsFromString('--optimize-for-size');

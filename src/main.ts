@@ -4,7 +4,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { LEASE_NAME, SYSTEM_NAMESPACE } from './api/names.ts';
 import { release } from './cli/release.ts';
-import { type Caches, openCaches } from './controllers/cluster.ts';
+import { type Caches, inTwoSteps, openCaches } from './controllers/cluster.ts';
 import { GuardWatch } from './controllers/guards.ts';
 import { createGrantMetrics } from './controllers/metrics.ts';
 import { startControllers } from './controllers/start.ts';
@@ -73,10 +73,12 @@ async function operate(o: Options, log: Log): Promise<void> {
     address: o.healthAddress,
     registry,
     readiness: () => {
-      const waiting = cacheNotes(caches);
+      const { first, rest } = inTwoSteps(caches);
+      const inTheWay = [...notListed(first), ...notListed(rest.filter(({ lastError }) => lastError !== undefined))];
+      if (inTheWay.length > 0) return { ready: false, notes: inTheWay };
       const role = leads ? 'leads' : 'follows another replica, ready to take over';
-      const problems = (guards?.problems ?? []).map((problem) => `grants nothing new: ${problem}`);
-      return { ready: waiting.length === 0, notes: waiting.length === 0 ? [role, ...problems] : waiting };
+      const problems = [...notListed(rest), ...(guards?.problems ?? [])];
+      return { ready: true, notes: [role, ...problems.map((problem) => `grants nothing new: ${problem}`)] };
     },
   });
   log.info('hallpass starts', { server: client.server, health: health.address, identity });
@@ -91,15 +93,17 @@ async function operate(o: Options, log: Log): Promise<void> {
     reportingInstance: identity,
     log,
   });
-  let controllers: { stop(): Promise<void> } | undefined;
+  let controllers: ReturnType<typeof startControllers> | undefined;
   try {
-    for (const cache of Object.values(caches)) cache.start(stopping.signal);
-    await Promise.all(Object.values(caches).map((cache) => cache.synced()));
-    tightenHeap();
+    const { first, rest } = inTwoSteps(caches);
+    for (const cache of first) cache.start(stopping.signal);
+    await Promise.all(first.map((cache) => cache.synced()));
+    for (const cache of rest) cache.start(stopping.signal);
+    Promise.all(rest.map((cache) => cache.synced())).then(tightenHeap, () => {});
     const watched = new GuardWatch(caches, log);
     guards = watched;
     metrics.guardProblems(() => watched.problems.length);
-    log.info('caches have synced; waiting for the lease');
+    log.info('what takes access away is known; waiting for the lease');
     await elector.run(stopping.signal);
     leads = true;
     elector.lost.then(() => {
@@ -110,7 +114,11 @@ async function operate(o: Options, log: Log): Promise<void> {
     const { deadManImage: image, receiptRetention } = o;
     controllers = startControllers({ cluster, guards, events, kubeMetrics, metrics, image, receiptRetention });
     log.info('leads');
-    await aborted(stopping.signal);
+    const failure = await Promise.race([aborted(stopping.signal), controllers.failed]);
+    if (failure !== undefined) {
+      log.error(messageOf(failure));
+      process.exit(1);
+    }
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
   }
@@ -125,12 +133,11 @@ async function operate(o: Options, log: Log): Promise<void> {
   process.exit(0);
 }
 
-/** What keeps a replica from being ready: caches that are not in step, and why. */
-function cacheNotes(caches: Caches): string[] {
-  return Object.values(caches).flatMap((cache) => {
-    if (cache.hasSynced) return [];
-    return [`${resourceName(cache.resource)}: ${cache.lastError ?? 'not listed yet'}`];
-  });
+/** The caches that have not synced yet, and why. */
+function notListed(caches: Caches[keyof Caches][]): string[] {
+  return caches.flatMap(({ hasSynced, lastError, resource }) =>
+    hasSynced ? [] : [`${resourceName(resource)}: ${lastError ?? 'not listed yet'}`],
+  );
 }
 
 function messageOf(error: unknown): string {

@@ -20,7 +20,7 @@ async function milestones(logFile: string, from: number): Promise<[string, strin
     .trimEnd()
     .split('\n')
     .map((line) => logged.parse(JSON.parse(line)));
-  const wanted = ['hallpass starts', 'caches have synced; waiting for the lease', 'leads'];
+  const wanted = ['hallpass starts', 'what takes access away is known; waiting for the lease', 'leads'];
   return wanted.flatMap((message): [string, string][] => {
     const line = lines.findLast((each) => each.message === message);
     return line ? [[`"${message}"`, `after ${seconds(Date.parse(line.timestamp) - from)}`]] : [];

@@ -37,6 +37,7 @@ export class GrantReconciler {
   readonly #refusals: Refusals;
   readonly #stranded: Stranded;
   readonly #guardProblems: () => string[];
+  readonly #complete: () => boolean;
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
   /** Requests whose bindings are gone already, so that they are not deleted twice on the way to the tombstone. */
@@ -52,6 +53,8 @@ export class GrantReconciler {
     refusals: Refusals;
     stranded: Stranded;
     guardProblems: () => string[];
+    /** Whether the caches hold all that a decision rests on. */
+    complete: () => boolean;
   }) {
     this.#cluster = o.cluster;
     this.#activation = o.activation;
@@ -62,6 +65,7 @@ export class GrantReconciler {
     this.#refusals = o.refusals;
     this.#stranded = o.stranded;
     this.#guardProblems = o.guardProblems;
+    this.#complete = o.complete;
   }
 
   async reconcile(key: string, { priority }: { priority: number }): Promise<Result> {
@@ -73,6 +77,8 @@ export class GrantReconciler {
     }
     if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
     if (priority >= URGENT && (await this.#unbindDue(grant))) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
+    // Handed out for its urgency while the queue holds back all others.
+    if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
       const { snapshot, verdict } = await this.#decide(grant);
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
@@ -93,11 +99,14 @@ export class GrantReconciler {
    */
   async #unbindDue(grant: ParsedGrant): Promise<boolean> {
     const { caches, clock } = this.#cluster;
-    const { uid } = grant.metadata;
+    const { uid, deletionTimestamp } = grant.metadata;
     const request = `${uid}/${grant.hash}`;
-    const receipt = openReceipts(caches, uid).find(({ spec }) => spec?.specHash === grant.hash);
-    const end = termOf(receipt?.spec)?.end;
-    if (end === undefined || end > clock.now().getTime() || this.#unbound.has(request)) return false;
+    const open = openReceipts(caches, uid);
+    const end = termOf(open.find(({ spec }) => spec?.specHash === grant.hash)?.spec)?.end;
+    const due = end !== undefined && end <= clock.now().getTime();
+    // At other times one that is being deleted loses everything in one go.
+    const deleted = deletionTimestamp !== undefined && open.length > 0 && !this.#complete();
+    if ((!due && !deleted) || this.#unbound.has(request)) return false;
     try {
       await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
     } catch (error) {
@@ -106,7 +115,7 @@ export class GrantReconciler {
       throw error;
     }
     this.#unbound.add(request);
-    this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
+    if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
   }
 

@@ -10,7 +10,7 @@ import type { KubeMetrics } from '../kube/metrics.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { Queue, URGENT } from '../kube/queue.ts';
 import { AuthorCheck } from './authors.ts';
-import type { Cluster } from './cluster.ts';
+import { type Cluster, inTwoSteps } from './cluster.ts';
 import { GrantReconciler } from './grant.ts';
 import { GrantActivation } from './grant-active.ts';
 import { GrantRecord } from './grant-record.ts';
@@ -40,11 +40,17 @@ type Options = {
   receiptRetention: number;
 };
 
-/** Starts every controller on caches that have synced. Stopping waits for what is being done. */
-export function startControllers(o: Options): { stop(): Promise<void> } {
+/**
+ * Starts every controller, on the caches that have synced first; until the rest have, grants that are due lose their
+ * bindings and nothing else is done. `failed` resolves with why a controller could not start. Stopping waits for what is
+ * being done.
+ */
+export function startControllers(o: Options): { failed: Promise<unknown>; stop(): Promise<void> } {
   const { cluster, guards, events, kubeMetrics, metrics } = o;
   const { caches, clock, log } = cluster;
   const now = () => clock.now();
+  const { rest } = inTwoSteps(caches);
+  const complete = () => rest.every(({ hasSynced }) => hasSynced);
   const queueOf = (name: string) => new Queue({ metrics: kubeMetrics.queue(name) });
   const queues = {
     grants: queueOf('grants'),
@@ -71,6 +77,7 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
     refusals,
     stranded: new Stranded({ cluster, resource: agentGrants, wake: (key) => queues.grants.add(key) }),
     guardProblems: () => guards.problems,
+    complete,
   });
   const identities = new IdentityReconciler({
     cluster,
@@ -97,8 +104,17 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
       log,
       metrics: kubeMetrics,
       timeoutMs: RECONCILE_TIMEOUT,
+      sources: name === 'grants' ? [] : rest,
       urgent: name === 'grants' ? (key) => isDue(caches.grants.get(refOf(key)), now()) : undefined,
     });
+  if (!complete()) {
+    queues.grants.onlyFrom(URGENT);
+    Promise.all(rest.map((cache) => cache.synced())).then(
+      () => queues.grants.onlyFrom(),
+      // Stopped before they had.
+      () => {},
+    );
+  }
   const controllers: Controller[] = [
     start('grants', 32, (key, call) => grants.reconcile(key, call)),
     start('identities', 8, (key) => identities.reconcile(key)),
@@ -111,6 +127,9 @@ export function startControllers(o: Options): { stop(): Promise<void> } {
     }),
   ];
   return {
+    failed: new Promise((resolve) => {
+      for (const { stopped } of controllers) stopped.catch(resolve);
+    }),
     async stop() {
       for (const deadlines of [lapses, identityEnds, retirements]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));

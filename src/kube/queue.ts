@@ -7,6 +7,8 @@ import type { QueueMetrics } from './metrics.ts';
 /** For a key with a due lapse: passes every other. */
 export const URGENT = 100;
 export const NORMAL = 0;
+/** For what only a status says: it can wait while there is anything to give or to take away. */
+export const NOTE = -10;
 /** For what the first list of a watch and unchanged resyncs bring: after every real change. */
 export const INITIAL = -100;
 
@@ -37,6 +39,7 @@ export class Queue {
   readonly #metrics: QueueMetrics | undefined;
   readonly #takers: ((taken: QueuedKey | undefined) => void)[] = [];
   #order = 0;
+  #lowest = Number.NEGATIVE_INFINITY;
   #shutDown = false;
 
   /** `now`: a monotonic clock in ms. */
@@ -101,6 +104,12 @@ export class Queue {
     this.#failures.delete(key);
   }
 
+  /** From now on hands out only keys of at least this priority; without one, every key again. */
+  onlyFrom(priority = Number.NEGATIVE_INFINITY): void {
+    this.#lowest = priority;
+    this.#handOut();
+  }
+
   /** The next key, when there is one; undefined once the queue was shut down. Whoever gets a key must call `done`. */
   get(): Promise<QueuedKey | undefined> {
     if (this.#shutDown) return Promise.resolve(undefined);
@@ -153,10 +162,11 @@ export class Queue {
   }
 
   #handOut(): void {
-    while (this.#takers.length > 0 && this.#ready.size > 0) {
-      const entry = this.#ready.pop()?.value;
+    for (let first = this.#ready.peek(); first && first.value.priority >= this.#lowest; first = this.#ready.peek()) {
       const taker = this.#takers.shift();
-      if (entry === undefined || taker === undefined) return;
+      if (taker === undefined) break;
+      const entry = first.value;
+      this.#ready.pop();
       this.#entries.delete(entry.key);
       const now = this.#now();
       this.#running.set(entry.key, now);

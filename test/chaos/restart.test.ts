@@ -66,11 +66,17 @@ describe('after a time away', function () {
 
     const before = setting.proxy.writes.length;
     const startedAt = performance.now();
-    await setting.start({ proxied: true });
+    const release = setting.proxy.holdReads(['jobs', 'roles']);
+    const second = await setting.start({ proxied: true });
     await setting.until('the access to go', () => [...lapsed, ...deleted].every((name) => !isBound(name)));
     console.log(
       `      revoked ${((performance.now() - startedAt) / 1000).toFixed(1)} s after the start of the process`,
     );
+    const notes = await (await fetch(`${second.healthUrl}/readyz`)).text();
+    expect(notes).to.match(/^ok\nleads\n/).and.contain('grants nothing new: jobs.batch: not listed yet');
+    const early = setting.proxy.writes.slice(before).map(({ step }) => step);
+    expect(new Set(early), 'what is done before all is known').to.deep.equal(new Set(['DELETE rolebindings']));
+    release();
     await setting.until('all to be done', () => {
       const done = lapsed.every((name) => isTerminal(phase(name))) && deleted.every((name) => !setting.find(name));
       return done && waiting.every((name) => phase(name) === 'Active');

@@ -39,6 +39,8 @@ export type WriteProxy = {
   writes: Write[];
   /** Stops a write that is still to come. */
   stopAt(stop: Stop): Held;
+  /** Keeps every list and watch of these resources from the server until the function that it returns is called. */
+  holdReads(plurals: string[]): () => void;
   close(): Promise<void>;
 };
 
@@ -65,6 +67,7 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
   const sockets = new Set<Socket>();
   const writes: Write[] = [];
   const waiting: Waiting[] = [];
+  const reads: { held: string[]; until: Promise<void> } = { held: [], until: Promise.resolve() };
   /** Names of grants by their uid and by the name of their receipt. */
   const grants = new Map<string, string>();
 
@@ -104,6 +107,11 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
     const stop = found.find(({ left }) => left === 0);
     if (stop) waiting.splice(waiting.indexOf(stop), 1);
     return stop;
+  }
+
+  function isHeldRead({ method, url = '' }: IncomingMessage): boolean {
+    const [pathname = ''] = url.split('?');
+    return method === 'GET' && reads.held.some((plural) => pathname.endsWith(`/${plural}`));
   }
 
   function forward(incoming: IncomingMessage, body: Buffer, response: ServerResponse, stop: Waiting | undefined): void {
@@ -148,6 +156,10 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       if (write) writes.push(write);
       const stop = stopFor(write, body.toString());
       if (stop) stop.socket = incoming.socket;
+      if (isHeldRead(incoming)) {
+        reads.until.then(() => forward(incoming, body, response, undefined));
+        return;
+      }
       if (stop?.moment !== 'before') {
         forward(incoming, body, response, stop);
         return;
@@ -193,6 +205,15 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
           return answered.promise;
         },
         cut: () => entry.socket?.resetAndDestroy(),
+      };
+    },
+    holdReads(plurals) {
+      const released = Promise.withResolvers<void>();
+      reads.held = plurals;
+      reads.until = released.promise;
+      return () => {
+        reads.held = [];
+        released.resolve();
       };
     },
     close: () =>

@@ -48,6 +48,20 @@ describe('Queue', () => {
     expect(await drain(queue)).to.deep.equal(['changed', 'listed-0', 'listed-1', 'listed-2', 'listed-3', 'listed-4']);
   });
 
+  it('holds back what is below the priority that it is told, however long it has been ready', async () => {
+    const { queue } = start();
+    queue.add('first');
+    queue.onlyFrom(URGENT);
+    const taken = [queue.get(), queue.get(), queue.get()];
+    queue.add('due', { priority: URGENT });
+    queue.add('second');
+    expect(await taken[0]).to.deep.equal({ key: 'due', priority: URGENT });
+    expect(await Promise.race([taken[1], 'nothing'])).to.equal('nothing');
+    queue.onlyFrom();
+    expect(await taken[1]).to.deep.equal({ key: 'first', priority: NORMAL });
+    expect(await taken[2]).to.deep.equal({ key: 'second', priority: NORMAL });
+  });
+
   it('raises the priority of a ready key that is added with a higher one, and never lowers it', async () => {
     const { queue } = start();
     queue.add('a');
