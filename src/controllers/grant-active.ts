@@ -177,7 +177,8 @@ export class GrantActivation {
     await this.#record.write(snapshot.grant, {
       ...this.#record.standing(snapshot, verdict),
       created: createdObjects(placements),
-      deadMan: deadManOf(placements.map(({ job }) => job)),
+      // The watch may have told meanwhile that they have started, which is one write less later.
+      deadMan: deadManOf(placements.map(({ job }) => this.#cluster.caches.jobs.get(job.metadata) ?? job)),
     });
   }
 

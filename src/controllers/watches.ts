@@ -8,9 +8,9 @@ import { GRANTABLE_ROLE, grantUidOfObject, serviceAccountName } from '../api/nam
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { CacheEvent } from '../kube/cache.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
-import type { RoleBinding } from '../kube/kinds.ts';
+import type { Job, RoleBinding } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
-import { INITIAL, NORMAL, type Queue, URGENT } from '../kube/queue.ts';
+import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
 import { agentKey, type Cluster, enabledRole, INDEX } from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
@@ -18,6 +18,9 @@ import { removableAt } from './receipt.ts';
 
 /** How long changes are gathered before an identity's counts, or grants that wait for their authors' rights, are looked at again. */
 const SETTLE = 1_000;
+
+/** An identity's counts wait for the grants that wait now: so long for each, in milliseconds, and so long at most. */
+const COUNT_AFTER = { each: 30, most: 60_000 };
 
 /** Subscribes to every cache; from here on the queues fill, first with all that exists. */
 export function watchChanges(o: {
@@ -53,16 +56,16 @@ export function watchChanges(o: {
   };
 
   /** Something that was made for a grant changed: its own reconciler judges, or the janitor when there is no such grant. */
-  const touchGrant = (uid: string, event: { initial: boolean }) => {
+  const touchGrant = (uid: string, event: { initial: boolean }, priority = priorityOf(event)) => {
     const known = caches.grants.byIndex(INDEX.grantUid, uid);
-    if (known.length > 0) enqueueGrants(known, priorityOf(event));
-    else queues.orphans.add(uid, { priority: priorityOf(event) });
+    if (known.length > 0) enqueueGrants(known, priority);
+    else queues.orphans.add(uid, { priority });
   };
-  const touched = <T extends KubeObject>(event: CacheEvent<T>): boolean => {
+  const touched = <T extends KubeObject>(event: CacheEvent<T>, priority = priorityOf(event)): boolean => {
     const uid =
       grantUidOfObject(event.object.metadata) ?? (event.previous && grantUidOfObject(event.previous.metadata));
     if (uid === undefined) return false;
-    if (!event.own) touchGrant(uid, event);
+    if (!event.own) touchGrant(uid, event, priority);
     return true;
   };
 
@@ -96,7 +99,8 @@ export function watchChanges(o: {
       lapses.set(key, due);
     }
     if (previous?.status.phase !== object.status.phase || type === 'deleted') {
-      queues.identities.add(agentKey(object), { priority: priorityOf(event), afterMs: SETTLE });
+      const afterMs = SETTLE + Math.min(queues.grants.length * COUNT_AFTER.each, COUNT_AFTER.most);
+      queues.identities.add(agentKey(object), { priority: priorityOf(event), afterMs });
     }
   });
 
@@ -127,7 +131,7 @@ export function watchChanges(o: {
     if (object.status.outcome !== undefined || type === 'deleted') slotFreed(object);
   });
 
-  caches.jobs.subscribe((event) => void touched(event));
+  caches.jobs.subscribe((event) => void touched(event, isStatusOnly(event) ? NOTE : undefined));
   caches.roles.subscribe((event) => {
     if (!touched(event) && !event.initial) rightsChanged();
   });
@@ -169,6 +173,12 @@ export function watchChanges(o: {
 /** What hallpass finds at its start: access that is out, which may have to go, is looked at before any is given. */
 function holdsFirst({ initial, object }: CacheEvent<ParsedGrant>): number {
   return initial && object.status.phase !== 'Active' ? INITIAL : NORMAL;
+}
+
+/** A Job that has started, say: nobody changed what it is. */
+function isStatusOnly({ initial, object, previous }: CacheEvent<Job>): boolean {
+  const { generation } = object.metadata;
+  return !initial && generation !== undefined && generation === previous?.metadata.generation;
 }
 
 /** When a grant that isn't over ends. */
