@@ -51,10 +51,11 @@ export function text(o: { min?: number; max: number; pattern?: string }): z.ZodS
   return z
     .string()
     .superRefine((value, context) => {
-      const length = [...value].length;
-      if (length < (o.min ?? 0))
+      // A code point is one or two of what `length` counts: most need no counting.
+      if (value.length < 2 * (o.min ?? 0) && codePoints(value) < (o.min ?? 0))
         context.addIssue({ code: 'custom', message: `must have at least ${o.min} characters` });
-      if (length > o.max) context.addIssue({ code: 'custom', message: `must have at most ${o.max} characters` });
+      if (value.length > o.max && codePoints(value) > o.max)
+        context.addIssue({ code: 'custom', message: `must have at most ${o.max} characters` });
       if (pattern?.test(value) === false) {
         context.addIssue({ code: 'custom', message: `must match ${o.pattern}` });
       }
@@ -64,6 +65,10 @@ export function text(o: { min?: number; max: number; pattern?: string }): z.ZodS
       maxLength: o.max,
       ...(o.pattern === undefined ? {} : { pattern: o.pattern }),
     });
+}
+
+function codePoints(value: string): number {
+  return [...value].length;
 }
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
@@ -98,6 +103,7 @@ function isTime(value: string): boolean {
   if (!TIME_FORM.test(value) || !TIME_NUMBERS.test(value)) return false;
   const [year, month, day] = value.slice(0, 10).split('-').map(Number);
   if (year === undefined || month === undefined || day === undefined) return false;
+  if (day <= 28) return true;
   const lastDay = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
   return day <= lastDay;
 }

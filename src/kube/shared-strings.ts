@@ -21,15 +21,15 @@ export class SharedStrings {
   shareIn(value: unknown): void {
     if (Array.isArray(value)) {
       const items: unknown[] = value;
-      for (const [at, item] of items.entries()) items[at] = this.#shared(item);
+      for (let at = 0; at < items.length; at += 1) items[at] = this.#shared(items[at]);
     } else if (isRecord(value)) {
-      for (const key in value) value[key] = this.#shared(value[key]);
+      for (const key of Object.keys(value)) value[key] = this.#shared(value[key]);
     }
   }
 
   #shared(value: unknown): unknown {
     if (typeof value !== 'string') {
-      this.shareIn(value);
+      if (typeof value === 'object') this.shareIn(value);
       return value;
     }
     if (value.length < shortest || value.length > longest) return value;

@@ -78,7 +78,8 @@ function readStream(
 ): Promise<void> {
   const { signal, request, server } = options;
   return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout;
+    let timer: NodeJS.Timeout | undefined;
+    let timerMs = Number.NaN;
     const settle = (act: () => void): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
@@ -89,7 +90,12 @@ function readStream(
     const abort = (): void => fail(signal.reason);
     const listen = (): void => {
       const silenceMs = options.silenceMs();
+      if (timer && silenceMs === timerMs) {
+        timer.refresh();
+        return;
+      }
       clearTimeout(timer);
+      timerMs = silenceMs;
       timer = setTimeout(() => {
         const seconds = Math.round(silenceMs / 1000);
         fail(

@@ -73,7 +73,9 @@ describe('after a time away', function () {
       `      revoked ${((performance.now() - startedAt) / 1000).toFixed(1)} s after the start of the process`,
     );
     const notes = await (await fetch(`${second.healthUrl}/readyz`)).text();
-    expect(notes).to.match(/^ok\nleads\n/).and.contain('grants nothing new: jobs.batch: not listed yet');
+    expect(notes)
+      .to.match(/^ok\nleads\n/)
+      .and.contain('grants nothing new: jobs.batch: not listed yet');
     const early = setting.proxy.writes.slice(before).map(({ step }) => step);
     expect(new Set(early), 'what is done before all is known').to.deep.equal(new Set(['DELETE rolebindings']));
     release();
