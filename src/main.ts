@@ -54,6 +54,8 @@ async function releaseAll({ kubeconfig, context, dryRun, force }: ReleaseOptions
 
 async function operate(o: Options, log: Log): Promise<void> {
   const stopping = new AbortController();
+  /** Caches outlast the controllers, whose last reconciles still read them. */
+  const caching = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stopping.abort());
 
   const registry = new Registry();
@@ -96,9 +98,10 @@ async function operate(o: Options, log: Log): Promise<void> {
   let controllers: ReturnType<typeof startControllers> | undefined;
   try {
     const { first, rest } = inTwoSteps(caches);
-    for (const cache of first) cache.start(stopping.signal);
-    await Promise.all(first.map((cache) => cache.synced()));
-    for (const cache of rest) cache.start(stopping.signal);
+    for (const cache of first) cache.start(caching.signal);
+    await Promise.race([Promise.all(first.map((cache) => cache.synced())), aborted(stopping.signal)]);
+    stopping.signal.throwIfAborted();
+    for (const cache of rest) cache.start(caching.signal);
     Promise.all(rest.map((cache) => cache.synced())).then(tightenHeap, () => {});
     const watched = new GuardWatch(caches, log);
     guards = watched;
@@ -124,6 +127,7 @@ async function operate(o: Options, log: Log): Promise<void> {
   }
   log.info('stops');
   await controllers?.stop();
+  caching.abort();
   await events.flush();
   // Handed over at once, so that the next leader need not wait for it to run out.
   await elector.release();

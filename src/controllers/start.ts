@@ -7,8 +7,9 @@ import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
-import { keyOf, refOf } from '../kube/object.ts';
-import { Queue, URGENT } from '../kube/queue.ts';
+import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
+import { INITIAL, Queue, URGENT } from '../kube/queue.ts';
+import { resync } from '../kube/resync.ts';
 import { AuthorCheck } from './authors.ts';
 import { type Cluster, inTwoSteps } from './cluster.ts';
 import { GrantReconciler } from './grant.ts';
@@ -107,6 +108,13 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       sources: name === 'grants' ? [] : rest,
       urgent: name === 'grants' ? (key) => isDue(caches.grants.get(refOf(key)), now()) : undefined,
     });
+  const again = (queue: Queue, objects: KubeObject[]) => {
+    for (const { metadata } of objects) queue.add(keyOf(metadata), { priority: INITIAL });
+  };
+  const endResyncs = [
+    resync(() => again(queues.grants, caches.grants.list())),
+    resync(() => again(queues.identities, caches.identities.list())),
+  ];
   if (!complete()) {
     queues.grants.onlyFrom(URGENT);
     Promise.all(rest.map((cache) => cache.synced())).then(
@@ -131,6 +139,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       for (const { stopped } of controllers) stopped.catch(resolve);
     }),
     async stop() {
+      for (const end of endResyncs) end();
       for (const deadlines of [lapses, identityEnds, retirements]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
     },

@@ -9,7 +9,7 @@ export const URGENT = 100;
 export const NORMAL = 0;
 /** For what only a status says: it can wait while there is anything to give or to take away. */
 export const NOTE = -10;
-/** For what the first list of a watch and unchanged resyncs bring: after every real change. */
+/** For what the first list of a watch and a resync bring: after every real change. */
 export const INITIAL = -100;
 
 /** A key that was handed out, with the priority it had. */

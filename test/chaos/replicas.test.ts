@@ -1,4 +1,5 @@
 // Two replicas: the leader frozen, killed or stopped in the middle of its work, and what the other makes of it.
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { agentGrants } from '../../src/api/grant.ts';
@@ -229,6 +230,8 @@ describe('two replicas of hallpass', function () {
       await held.arrived;
       leader.kill('SIGTERM');
       const exited = leader.exited.then(({ code }) => ({ code, at: performance.now() }));
+      while (!(await setting.log(leader)).includes('"stops"')) await delay(20);
+      expect(setting.proxy.watches, 'watches of a process whose last reconcile still reads its caches').to.be.above(0);
       await held.deliver();
       const { code, at } = await exited;
       expect(code).to.equal(0);

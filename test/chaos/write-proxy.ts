@@ -39,6 +39,8 @@ export type WriteProxy = {
   writes: Write[];
   /** Stops a write that is still to come. */
   stopAt(stop: Stop): Held;
+  /** How many watches of hallpass are open. */
+  readonly watches: number;
   /** Keeps every list and watch of these resources from the server until the function that it returns is called. */
   holdReads(plurals: string[]): () => void;
   close(): Promise<void>;
@@ -67,6 +69,7 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
   const sockets = new Set<Socket>();
   const writes: Write[] = [];
   const waiting: Waiting[] = [];
+  let watches = 0;
   const reads: { held: string[]; until: Promise<void> } = { held: [], until: Promise.resolve() };
   /** Names of grants by their uid and by the name of their receipt. */
   const grants = new Map<string, string>();
@@ -142,7 +145,13 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
       stop?.arrive();
       stop?.answered();
     });
-    if (watching) response.on('close', () => upstream.destroy());
+    if (watching) {
+      watches += 1;
+      response.on('close', () => {
+        watches -= 1;
+        upstream.destroy();
+      });
+    }
     upstream.end(body);
   }
 
@@ -181,6 +190,9 @@ export async function startWriteProxy(server: { url: string; certificateAuthorit
   return {
     url: `http://127.0.0.1:${address.port}`,
     writes,
+    get watches() {
+      return watches;
+    },
     stopAt(stop) {
       const arrived = Promise.withResolvers<void>();
       const answered = Promise.withResolvers<void>();

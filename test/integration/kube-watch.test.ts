@@ -199,6 +199,19 @@ describe('a watch, behind a faulty network', () => {
     expect(await registry.metrics()).to.include('reflector_watch_restarts_total{resource="roles",reason="expired"} 1');
   });
 
+  it('lists again when the server, restored from a backup, knows no version so late', async () => {
+    const { has } = await startWatching();
+    const tooLarge = { reason: 'ResourceVersionTooLarge', message: 'Too large resource version' };
+    const body = { ...failure(504, 'Timeout'), details: { causes: [tooLarge], retryAfterSeconds: 1 } };
+    proxy.fail(isWatch, { status: 504, headers: { 'Retry-After': '1' }, body });
+    const listing = proxy.next(isPage);
+    proxy.resetWatches();
+    await listing;
+    await create('second');
+    await has('second');
+    expect(lists()).to.equal(2);
+  });
+
   it('lists again after a 410 that comes as an event', async () => {
     const { has } = await startWatching();
     const listing = proxy.next(isList);
