@@ -154,7 +154,7 @@ export async function startPlayground(
       ),
     );
     await Promise.all(hallpass.map((each) => each.ready()));
-    await oneLeads(hallpass);
+    if (hallpass.length > 0) await oneLeads(hallpass);
     let node: ReturnType<typeof startNode> | undefined;
     const agentPod: Playground['agentPod'] = async (agent) => {
       node ??= startNode(controlPlane);
