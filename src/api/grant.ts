@@ -154,7 +154,9 @@ const createdObject = z.object({
   kind: text({ max: 63 }).describe('Kind of the object.'),
   namespace: text({ max: 63 }).describe('Its namespace.'),
   name: text({ max: 253 }).describe('Its name.'),
-  uid: text({ max: 128 }).describe('Its uid.'),
+  uid: text({ max: 128 })
+    .optional()
+    .describe('Its uid. Left out of a RoleBinding: who knows that could hold up its deletion.'),
 });
 
 export const grantStatus = z.object({

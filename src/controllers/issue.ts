@@ -177,14 +177,17 @@ async function whole<T>(making: Promise<T>[]): Promise<T[]> {
   return Promise.all(making);
 }
 
-/** The objects of a list of placements as status lists them. */
+/**
+ * The objects of a list of placements as status lists them. Whoever may write in the namespace and knows a binding's uid can make
+ * the garbage collector wait for an object of theirs before the binding goes, and RBAC counts a binding until it is gone.
+ */
 export function createdObjects(placements: Placement[]) {
   return placements.flatMap(({ namespace, job, role, binding }) =>
     [
-      { kind: 'Job', metadata: job.metadata },
-      { kind: 'Role', metadata: role.metadata },
-      { kind: 'RoleBinding', metadata: binding.metadata },
-    ].map(({ kind, metadata: { name, uid } }) => ({ kind, namespace, name, uid })),
+      { kind: 'Job', name: job.metadata.name, uid: job.metadata.uid },
+      { kind: 'Role', name: role.metadata.name, uid: role.metadata.uid },
+      { kind: 'RoleBinding', name: binding.metadata.name },
+    ].map((object) => ({ ...object, namespace })),
   );
 }
 
