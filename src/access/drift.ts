@@ -8,9 +8,24 @@ export function isOfGrant(object: { metadata: { labels?: Record<string, string> 
   return object.metadata.labels?.[LABELS.grant] === uid;
 }
 
-/** Whether a binding goes when the Job does. */
-export function isOwnedBy(binding: RoleBinding, job: Pick<Job, 'metadata'>): boolean {
-  return binding.metadata.ownerReferences?.some(({ kind, uid }) => kind === 'Job' && uid === job.metadata.uid) ?? false;
+/**
+ * Whether a Job will take down what it owns when its deadline passes. One that is being deleted has done so already, and takes
+ * nothing down once more. Whether it is suspended is for others to say.
+ */
+export function isArmed({ metadata, spec }: Job): boolean {
+  return (
+    metadata.deletionTimestamp === undefined &&
+    spec.parallelism === 0 &&
+    spec.ttlSecondsAfterFinished === 0 &&
+    spec.activeDeadlineSeconds !== undefined
+  );
+}
+
+/** Whether a binding goes when the Job does: nothing else owns it, and nobody's finalizer keeps it. */
+export function isOwnedBy({ metadata }: RoleBinding, job: Pick<Job, 'metadata'>): boolean {
+  const [owner, ...more] = metadata.ownerReferences ?? [];
+  const held = metadata.deletionTimestamp !== undefined || (metadata.finalizers ?? []).length > 0;
+  return !held && more.length === 0 && owner?.kind === 'Job' && owner.uid === job.metadata.uid;
 }
 
 /** Whether a binding gives its own Role to this agent and to nobody else, and goes when the Job does. */

@@ -171,8 +171,8 @@ const NOT_KEPT = { username: '' };
 
 /** The pod template is half of a Job, and its only reader is the Job controller. */
 function withoutTemplate({ metadata, spec, status }: Job): Job {
-  const { parallelism, activeDeadlineSeconds, suspend } = spec;
-  return { metadata, spec: { parallelism, activeDeadlineSeconds, suspend }, status };
+  const { parallelism, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend } = spec;
+  return { metadata, spec: { parallelism, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend }, status };
 }
 
 /** That others' roles change is news, since it may let a requester pass; what they hold is asked of the API server. */

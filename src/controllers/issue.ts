@@ -2,7 +2,7 @@
 //   receipt → per namespace a dead-man Job, a Role, a RoleBinding that names nobody → status → the agent in the binding.
 // Putting back what was edited or deleted takes the same steps; what is there already is left as it is.
 
-import { hasOwnRole, isBound, isOfGrant, isOwnedBy } from '../access/drift.ts';
+import { hasOwnRole, isArmed, isBound, isOfGrant, isOwnedBy } from '../access/drift.ts';
 import {
   correctedDeadline,
   deadlineSeconds,
@@ -16,7 +16,7 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { Cache } from '../kube/cache.ts';
-import { ApiError, isAlreadyExists } from '../kube/client.ts';
+import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/client.ts';
 import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
 import { type Cluster, targetNamespaces } from './cluster.ts';
@@ -92,11 +92,12 @@ export class Issuer {
     const found = await this.#own(jobs, caches.jobs, namespace, grant.uid, () =>
       refusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
     );
-    const corrected = found.spec.parallelism === 0 ? correctedDeadline(found, end) : seconds;
-    if (corrected === undefined) return found;
+    const corrected = correctedDeadline(found, end);
+    if (isArmed(found) && corrected === undefined) return found;
+    const activeDeadlineSeconds = corrected ?? found.spec.activeDeadlineSeconds ?? seconds;
     const patch = {
       metadata: { uid: found.metadata.uid },
-      spec: { parallelism: 0, activeDeadlineSeconds: corrected },
+      spec: { parallelism: 0, ttlSecondsAfterFinished: 0, activeDeadlineSeconds },
     };
     const job = await client.patch(jobs, { namespace, name: found.metadata.name }, patch, { type: 'merge' });
     caches.jobs.observe(job);
@@ -128,7 +129,7 @@ export class Issuer {
     // Whoever else it names loses it now; the agent comes back in when the status says so.
     if (isOwnedBy(found, job) && !found.subjects?.length) return found;
     const { ownerReferences } = wanted.metadata;
-    const emptied = { ...found, metadata: { ...found.metadata, ownerReferences }, subjects: [] };
+    const emptied = { ...found, metadata: { ...found.metadata, ownerReferences, finalizers: [] }, subjects: [] };
     const binding = await client.replace(roleBindings, emptied);
     caches.roleBindings.observe(binding);
     return binding;
@@ -143,10 +144,26 @@ export class Issuer {
     create: () => Promise<T>,
   ): Promise<T> {
     const ref = { namespace, name: grantObjectName(grantUid) };
-    const found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
+    let found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
     refuseForeign(resource, found, grantUid);
+    if (found.metadata.deletionTimestamp !== undefined) {
+      await this.#finishDeletion(resource, found);
+      cache.forget(ref);
+      found = await this.#createOrGet(resource, ref, create);
+      refuseForeign(resource, found, grantUid);
+      refuseTerminating(resource, found);
+    }
     cache.observe(found);
     return found;
+  }
+
+  /** Lets an object go that waits for what somebody else made depend on it: a Job in that state takes no new binding down. */
+  async #finishDeletion<T extends KubeObject>(resource: Resource<T>, { metadata }: T): Promise<void> {
+    try {
+      await this.#cluster.client.delete(resource, metadata, { uid: metadata.uid, propagationPolicy: 'Background' });
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    }
   }
 
   async #createOrGet<T extends KubeObject>(
@@ -168,6 +185,14 @@ function refuseForeign<T extends KubeObject>(resource: Resource<T>, object: T | 
   const { namespace, name } = object.metadata;
   throw new ForeignObjectError(
     `${resourceName(resource)} ${name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
+  );
+}
+
+function refuseTerminating<T extends KubeObject>(resource: Resource<T>, { metadata }: T): void {
+  if (metadata.deletionTimestamp === undefined) return;
+  const { namespace, name, finalizers = [] } = metadata;
+  throw new ForeignObjectError(
+    `${resourceName(resource)} ${name} in namespace ${namespace} is being deleted and kept by finalizers of others (${finalizers.join(', ')}); whoever set them should take them off`,
   );
 }
 

@@ -1,6 +1,6 @@
 // Gathers what the decision about a grant rests on, from the caches.
 
-import { isBound } from '../access/drift.ts';
+import { isArmed, isBound } from '../access/drift.ts';
 import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
@@ -100,6 +100,7 @@ function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | u
     const job = caches.jobs.get({ namespace, name });
     const role = caches.roles.get({ namespace, name });
     const binding = caches.roleBindings.get({ namespace, name });
-    return !!job && !!role && !!binding && sameRules(role.rules, rules) && isBound(binding, job, agent);
+    if (!job || !role || !binding) return false;
+    return isArmed(job) && sameRules(role.rules, rules) && isBound(binding, job, agent);
   });
 }

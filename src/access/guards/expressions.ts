@@ -39,7 +39,8 @@ export function callerIsOneOf(users: readonly string[]): string {
 
 /**
  * Controllers of Kubernetes itself, under the names they have with and without ServiceAccounts of their own. The
- * garbage collector edits finalizers and owner references; the Job controller writes Job status.
+ * garbage collector edits finalizers and owner references; the Job controller writes Job status; the TTL controller
+ * deletes Jobs that have ended.
  */
 export const garbageCollector = [
   'system:serviceaccount:kube-system:generic-garbage-collector',
@@ -47,6 +48,10 @@ export const garbageCollector = [
 ] as const;
 export const jobController = [
   'system:serviceaccount:kube-system:job-controller',
+  'system:kube-controller-manager',
+] as const;
+export const timeToLiveController = [
+  'system:serviceaccount:kube-system:ttl-after-finished-controller',
   'system:kube-controller-manager',
 ] as const;
 

@@ -11,6 +11,7 @@ import {
   jobController,
   labelOf,
   literal,
+  timeToLiveController,
 } from './expressions.ts';
 import { type Guard, validating } from './policy.ts';
 
@@ -103,9 +104,11 @@ const roleBindings = validating({
   ],
 });
 
-/** Deleting a Job through the bare API leaves what it owns alone, and with that the access that it was to take down. */
-const ownedGoesToo =
-  'has(request.options) && has(request.options.propagationPolicy) && request.options.propagationPolicy in ["Background", "Foreground"]';
+/**
+ * Deleting a Job through the bare API leaves what it owns alone, and with that the access that it was to take down. In the
+ * foreground it waits for whatever anybody made depend on it, and takes down nothing more: only once its time has come.
+ */
+const ownedGoesToo = `has(request.options) && has(request.options.propagationPolicy) && (request.options.propagationPolicy == "Background" || (request.options.propagationPolicy == "Foreground" && ${callerIsOneOf(timeToLiveController)}))`;
 
 const jobs = validating({
   name: 'hallpass-jobs',
@@ -133,7 +136,7 @@ const jobs = validating({
     {
       holds: `request.operation != "DELETE" || variables.operator || (${ownedGoesToo})`,
       message:
-        "a grant's dead-man Job goes only together with the access that it owns: delete it with propagationPolicy Background or Foreground (kubectl's default), or delete the AgentGrant",
+        "a grant's dead-man Job goes only together with the access that it owns: delete it with propagationPolicy Background (kubectl's default), or delete the AgentGrant",
     },
     {
       holds: operatorWrites('object.spec.?parallelism.orValue(1) == 0'),

@@ -1,15 +1,9 @@
 // The dead man: access ends on time with every replica dead, and no access is given where it would not.
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { isForbidden, isInvalid } from '../../../src/kube/client.ts';
 import { type Job, jobs, validatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
-import { grantManifest, podsOf, useSharedStage } from './stage.ts';
-
-const guards = join(import.meta.dirname, '..', '..', '..', 'deploy', 'guards');
-
-/** What the docs promise from the deadline to the refusal, with every replica dead. */
-const PROMISED = 15_000;
+import { grantManifest, guardsDirectory, PROMISED, podsOf, useSharedStage } from './stage.ts';
 
 describe('the dead man', function () {
   this.timeout(90_000);
@@ -163,7 +157,7 @@ describe('the dead man', function () {
       await suspend(false);
       await stage().deadMan(ref, 'True', 'DeadManRunning');
     } finally {
-      await stage().playground.admin(['apply', '-k', guards]);
+      await stage().playground.admin(['apply', '-k', guardsDirectory]);
     }
     await stage().remove(agentGrants, ref);
   });
@@ -289,7 +283,7 @@ describe('the dead man', function () {
       };
       await stage().poll(wipe, (done) => done);
     } finally {
-      await stage().playground.admin(['apply', '-k', guards]);
+      await stage().playground.admin(['apply', '-k', guardsDirectory]);
       await stage().revive();
     }
     const { status } = await stage().phase(ref, 'Suspended', 'DeadManRefused');

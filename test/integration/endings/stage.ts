@@ -16,6 +16,11 @@ import { silentLog } from '../../../src/kube/log.ts';
 import { type KubeObject, keyOf, type ObjectRef, type Resource } from '../../../src/kube/object.ts';
 import { startPlayground } from '../../controlplane/playground.ts';
 
+/** What the docs promise from the deadline to the refusal, with every replica dead, in milliseconds. */
+export const PROMISED = 15_000;
+
+export const guardsDirectory = join(import.meta.dirname, '..', '..', '..', 'deploy', 'guards');
+
 /** How long anything may take that is not told otherwise, in milliseconds. */
 const BOUND = 20_000;
 

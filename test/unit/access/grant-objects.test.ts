@@ -2,7 +2,7 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { hasOwnRole, isBound, isOfGrant } from '../../../src/access/drift.ts';
+import { hasOwnRole, isArmed, isBound, isOfGrant } from '../../../src/access/drift.ts';
 import {
   correctedDeadline,
   DEAD_MAN_SLACK,
@@ -109,10 +109,41 @@ describe('drift', () => {
     ['another role', { ...whole, roleRef: { ...roleRef, kind: 'ClusterRole', name: 'admin' } }],
     ['a ClusterRole of the same name', { ...whole, roleRef: { ...roleRef, kind: 'ClusterRole' } }],
     ['another owner', { ...whole, metadata: { ...metadata, ownerReferences: [] } }],
+    [
+      'a second owner, which would outlive the Job',
+      {
+        ...whole,
+        metadata: {
+          ...metadata,
+          ownerReferences: [...metadata.ownerReferences, ...metadata.ownerReferences.map((o) => ({ ...o, uid: 'x' }))],
+        },
+      },
+    ],
   ];
   for (const [what, binding] of edits) {
     it(`is found when the binding names ${what}`, () => expect(isBound(binding, job, agent)).to.equal(false));
   }
+
+  it('is found when somebody keeps the binding from going, or it is going', () => {
+    const kept = { ...whole, metadata: { ...metadata, finalizers: ['example.com/x'] } };
+    const going = { ...whole, metadata: { ...metadata, deletionTimestamp: '2026-03-01T12:00:00Z' } };
+    for (const binding of [kept, going]) expect(isBound(binding, job, agent)).to.equal(false);
+  });
+
+  it('is found in a Job that would take nothing down', () => {
+    const { spec } = renderJob(grant, 'team-b', 60, 'image');
+    const armed = { ...job, spec };
+    expect(isArmed(armed)).to.equal(true);
+    expect(isArmed({ ...armed, spec: { ...spec, suspend: true } }), 'suspended by others').to.equal(true);
+    const disarmed = [
+      { ...armed, spec: { ...spec, parallelism: 1 } },
+      { ...armed, spec: { ...spec, ttlSecondsAfterFinished: 31_536_000 } },
+      { ...armed, spec: { ...spec, ttlSecondsAfterFinished: undefined } },
+      { ...armed, spec: { ...spec, activeDeadlineSeconds: undefined } },
+      { ...armed, metadata: { ...job.metadata, deletionTimestamp: '2026-03-01T12:00:00Z' } },
+    ];
+    for (const each of disarmed) expect(isArmed(each), JSON.stringify(each)).to.equal(false);
+  });
 
   it('tells its own Role from any other', () => {
     expect(hasOwnRole(whole)).to.equal(true);
