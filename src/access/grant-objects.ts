@@ -2,7 +2,7 @@
 // when hallpass can't.
 
 import type { V1Job } from '@kubernetes/client-node';
-import { grantLabels, grantObjectName, serviceAccountName } from '../api/names.ts';
+import { grantLabels, grantObjectName, LABELS, serviceAccountName } from '../api/names.ts';
 
 /** A rule as RBAC stores it. */
 export type Rule = {
@@ -69,6 +69,9 @@ export function renderSubjects(identity: { namespace: string; name: string }) {
  * The dead-man Job. It never runs a pod (parallelism 0). When its deadline passes, the Job controller ends it, the TTL controller
  * deletes it, and the garbage collector deletes the binding it owns: all of them core Kubernetes. Its template would
  * pass the restricted Pod Security Standard, since some admission policies judge templates.
+ *
+ * Its selector is our label instead of the generated one: the Job controller adopts every pod that the selector fits, and
+ * ends no Job before the last of them has ended. A guard keeps pods with our label from being made.
  */
 export function renderJob(grant: GrantKey, namespace: string, deadlineSeconds: number, image: string) {
   return {
@@ -78,6 +81,8 @@ export function renderJob(grant: GrantKey, namespace: string, deadlineSeconds: n
       activeDeadlineSeconds: deadlineSeconds,
       ttlSecondsAfterFinished: 0,
       backoffLimit: 0,
+      manualSelector: true,
+      selector: { matchLabels: { [LABELS.grant]: grant.uid } },
       template: {
         metadata: { labels: grantLabels(grant) },
         spec: {

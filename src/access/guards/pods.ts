@@ -23,6 +23,7 @@ const volume = `{
 
 const label = (object: string) => labelOf(object, LABELS.agent);
 const labelled = (object: string) => hasLabel(object, LABELS.agent);
+const labelledForGrant = (object: string) => hasLabel(object, LABELS.grant);
 const account = (object: string) => `${object}.spec.?serviceAccountName.orValue("")`;
 
 const isDefaultVolume = (v: string) =>
@@ -119,4 +120,24 @@ const pods = validating({
   ],
 });
 
-export const podGuards: readonly Guard[] = [token, pods];
+/** Its Job would adopt such a pod, and not end before it: ten years later, if its grace period is as long. */
+const adoptedPods = validating({
+  name: 'hallpass-adopted-pods',
+  resources: [
+    {
+      apiGroup: '',
+      version: 'v1',
+      operations: ['CREATE', 'UPDATE'],
+      resources: ['pods', 'pods/ephemeralcontainers', 'pods/resize', 'pods/status'],
+    },
+  ],
+  when: { 'of-a-grant': labelledForGrant('object') },
+  rules: [
+    {
+      holds: `oldObject != null && ${labelledForGrant('oldObject')} && ${labelOf('object', LABELS.grant)} == ${labelOf('oldObject', LABELS.grant)}`,
+      message: `the label ${LABELS.grant} is hallpass's, and no pod carries it: the dead-man Job of that grant would wait for the pod before it ends the access. Remove the label`,
+    },
+  ],
+});
+
+export const podGuards: readonly Guard[] = [token, pods, adoptedPods];

@@ -142,6 +142,16 @@ export function pods(twins: () => Twins): void {
     await refusedByGuard(twins(), 'editor', call, disagree);
   });
 
+  it('do not get themselves adopted by the dead-man Job of a grant, which would wait for them', async () => {
+    const adopted = { 'hallpass.dev/grant': made.uid };
+    const reason = { by: 'hallpass-adopted-pods', says: /no pod carries it: the dead-man Job .* Remove the label/ };
+    await refusedByGuard(twins(), 'editor', made.pod('adopted', { labels: adopted }), reason);
+    for (const { callers } of Object.values(twins())) await succeed(callers.editor, made.pod('plain'));
+    const path = `${made.api}/pods/plain`;
+    const call = { method: 'PATCH', path, body: { metadata: { labels: adopted } } } as const;
+    await refusedByGuard(twins(), 'editor', call, reason);
+  });
+
   it('hold no second token for the API server or for hallpass', async () => {
     const reason = { by: 'hallpass-pods', says: /has one token for the API server.*for a mesh or a cloud may stay/ };
     const audiences = [
