@@ -2,15 +2,26 @@
 
 import type { PolicyRule } from './rules.ts';
 
+type Forbidden = { apiGroup: string; resources: readonly string[]; why: string; readable?: boolean };
+
 /**
  * Kinds through which access is made: whoever writes them, or reads what hallpass keeps in them, stands above the
- * grant that let them. Wildcards over a group or its resources reach them too.
+ * grant that let them. Wildcards over a group or its resources reach them too. All that hallpass itself holds for issuing
+ * is here, since the API server would let it hand that on without its being in the ceiling.
  */
-const FORBIDDEN: readonly { apiGroup: string; resources: readonly string[]; why: string }[] = [
+const FORBIDDEN: readonly Forbidden[] = [
   { apiGroup: 'rbac.authorization.k8s.io', resources: ['*'], why: 'RBAC objects decide who may do what' },
   { apiGroup: 'hallpass.dev', resources: ['*'], why: "hallpass's own kinds decide who is granted what" },
   { apiGroup: '', resources: ['serviceaccounts'], why: 'a ServiceAccount and its tokens are identities' },
+  {
+    apiGroup: 'batch',
+    resources: ['jobs'],
+    why: "whoever writes Jobs runs pods as any ServiceAccount, and writes grants' own; get, list and watch may be granted",
+    readable: true,
+  },
 ];
+
+const READING: readonly string[] = ['get', 'list', 'watch'];
 
 /** Which forbidden kinds a rule reaches, each as a sentence; empty when it reaches none. */
 export function forbiddenReach(rule: PolicyRule): string[] {
@@ -19,7 +30,8 @@ export function forbiddenReach(rule: PolicyRule): string[] {
   );
 }
 
-function reaches(rule: PolicyRule, kind: { apiGroup: string; resources: readonly string[] }): boolean {
+function reaches(rule: PolicyRule, kind: Forbidden): boolean {
+  if (kind.readable && rule.verbs.every((verb) => READING.includes(verb))) return false;
   const group = rule.apiGroups?.some((apiGroup) => apiGroup === '*' || apiGroup === kind.apiGroup) ?? false;
   return group && (rule.resources?.some((resource) => reachesResource(resource, kind.resources)) ?? false);
 }

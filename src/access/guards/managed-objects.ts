@@ -58,13 +58,16 @@ const operatorDeletionBound = (kind: string, label: string) =>
   `hallpass itself may delete only a ${kind} that carries its name and the label ${label}. Report this as a defect of hallpass, or find out who uses its credentials`;
 
 /**
- * Whatever hallpass itself holds in a namespace, the API server lets it hand on: what it issues with, too. As
- * `forbiddenReach` in src/policy has it, once more, where a defect of hallpass does not reach.
+ * Whatever hallpass itself holds in a namespace, the API server lets it hand on: what it issues with, too (but for Events, by
+ * which nobody gains access). As `forbiddenReach` in src/policy has it, once more, where a defect of hallpass does not reach.
  */
 const harmlessRules = `object.?rules.orValue([]).all(rule,
   !rule.?apiGroups.orValue([]).exists(group, group in ['*', ${literal(rbac.apiGroup)}, ${literal(GROUP)}]) &&
   !(rule.?apiGroups.orValue([]).exists(group, group == '') && rule.?resources.orValue([]).exists(resource,
-    resource == '*' || resource.startsWith('*/') || resource == 'serviceaccounts' || resource.startsWith('serviceaccounts/'))))`;
+    resource == '*' || resource.startsWith('*/') || resource == 'serviceaccounts' || resource.startsWith('serviceaccounts/'))) &&
+  !(rule.?apiGroups.orValue([]).exists(group, group == 'batch') && rule.?resources.orValue([]).exists(resource,
+    resource == '*' || resource.startsWith('*/') || resource == 'jobs' || resource.startsWith('jobs/')) &&
+    rule.?verbs.orValue([]).exists(verb, !(verb in ['get', 'list', 'watch']))))`;
 
 const roles = validating({
   name: 'hallpass-roles',
@@ -75,7 +78,10 @@ const roles = validating({
     onlyOperator('Role'),
     {
       holds: operatorWrites(harmlessRules),
-      message: operatorBound('Role', ', without rules over RBAC, ServiceAccounts, kinds of hallpass or all groups'),
+      message: operatorBound(
+        'Role',
+        ', without rules over RBAC, ServiceAccounts, kinds of hallpass or all groups, and without writing Jobs',
+      ),
     },
     { holds: operatorDeletes(namedAfterGrant('oldObject')), message: operatorDeletionBound('Role', LABELS.grant) },
   ],

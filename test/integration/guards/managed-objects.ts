@@ -204,7 +204,9 @@ export function operator(twins: () => Twins): void {
     const bind = { apiGroups: ['rbac.authorization.k8s.io'], resources: ['rolebindings'], verbs: ['create'] };
     const become = { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['create'] };
     const change = { apiGroups: ['hallpass.dev'], resources: ['agentgrants'], verbs: ['patch'] };
-    for (const rule of [bind, become, change]) await refusedByGuard(twins(), 'operator', role(read, rule), reason);
+    const run = { apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] };
+    for (const rule of [bind, become, change, run]) await refusedByGuard(twins(), 'operator', role(read, rule), reason);
+    await passesGuards(twins(), 'operator', role({ ...run, verbs: ['get', 'list', 'watch'] }));
     const anything = role({ apiGroups: ['*'], resources: ['*'], verbs: ['*'] });
     const all = await twins().guarded.callers.operator.call(dryRun(anything));
     expect(all.code, 'whether by the guard or by the API server').to.equal(403);
