@@ -138,7 +138,7 @@ async function prepare(controlPlane: ControlPlane, withGuards: boolean): Promise
   await succeed(operator, made.role);
   const job = await succeed(operator, made.job);
   await succeed(operator, made.roleBinding(job.metadata.uid));
-  await succeed(operator, made.subjects);
+  await succeed(operator, made.bindingNaming([made.agentSubject], job.metadata.uid));
   await until(owner, dryRun(made.identity), ({ code }) => code === 201);
   await succeed(owner, made.identity);
 

@@ -122,7 +122,7 @@ export function grantObjects(twins: () => Twins): void {
     await succeed(operator, moved(made.role));
     await succeed(operator, moved(made.account));
     await succeed(operator, moved(made.roleBinding(job.metadata.uid)));
-    await succeed(operator, moved(made.subjects));
+    await succeed(operator, moved(made.bindingNaming([made.agentSubject], job.metadata.uid)));
     await succeed(root, moved(made.grant('last', {})));
     await remove(root, '/api/v1/namespaces/doomed');
     const release = moved(patch(`${made.ours}/agentgrants/last`, { metadata: { finalizers: null } }));
@@ -227,12 +227,12 @@ export function operator(twins: () => Twins): void {
       reason,
     );
     await refusedByGuard(twins(), 'operator', one({ roleRef }), reason);
-    await refusedByGuard(twins(), 'operator', patch(at.binding, { subjects: [person] }), reason);
+    await refusedByGuard(twins(), 'operator', made.bindingNaming([person], made.uid), reason);
     const group = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:authenticated' };
-    await refusedByGuard(twins(), 'operator', patch(at.binding, { subjects: [group] }), reason);
+    await refusedByGuard(twins(), 'operator', made.bindingNaming([group], made.uid), reason);
     const account = { kind: 'ServiceAccount', name: 'default', namespace: 'team' };
-    await refusedByGuard(twins(), 'operator', patch(at.binding, { subjects: [account] }), reason);
-    await passesGuards(twins(), 'operator', patch(at.binding, { subjects: [] }));
+    await refusedByGuard(twins(), 'operator', made.bindingNaming([account], made.uid), reason);
+    await passesGuards(twins(), 'operator', made.bindingNaming([], made.uid));
   });
 
   it('runs no pods: its Jobs have parallelism 0', async () => {

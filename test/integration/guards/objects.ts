@@ -167,10 +167,14 @@ export const ownedBy = (jobName: string, jobUid: string) => [
 ];
 export const roleBinding = (jobUid: string) =>
   bindingNamed(uidName, { labels: grantLabels(uid), ownerReferences: ownedBy(uidName, jobUid) });
-export const subjects: Call = {
-  method: 'PATCH',
-  path: `${rbac}/rolebindings/${uidName}`,
-  body: { subjects: [agentSubject] },
+/** The binding replaced, as hallpass writes it: with the agent in it, or others. */
+export const bindingNaming = (subjects: object[], jobUid: string): Call => {
+  const { body } = bindingNamed(uidName, {
+    labels: grantLabels(uid),
+    ownerReferences: ownedBy(uidName, jobUid),
+    subjects,
+  });
+  return { method: 'PUT', path: `${rbac}/rolebindings/${uidName}`, body };
 };
 
 export const identityNamed = (name: string, metadata: object = {}): Call => ({

@@ -65,10 +65,11 @@ export function stamps(twins: () => Twins): void {
 
   it('do not change by what hallpass writes', async () => {
     await succeed(callers().editor, made.grant('held'));
+    const stored = await succeed(callers().operator, { method: 'GET', path: path('held') });
     await succeed(callers().operator, {
-      method: 'PATCH',
+      method: 'PUT',
       path: status('held'),
-      body: { status: { message: 'Seen.' }, stamps: forged },
+      body: { ...stored, status: { message: 'Seen.' }, stamps: forged },
     });
     await succeed(callers().operator, {
       method: 'PATCH',
@@ -174,13 +175,17 @@ export function records(twins: () => Twins): void {
     await refusedByGuard(twins(), 'root', grant, reason);
     const identity = { method: 'PATCH', path: `${made.ours}/agentidentities/bot/status` } as const;
     await refusedByGuard(twins(), 'insider', { ...identity, body: { status: { activeGrants: 7 } } }, reason);
-    await passesGuards(twins(), 'operator', grant);
+    const stored = await succeed(twins().guarded.callers.operator, { method: 'GET', path: path('recorded') });
+    const replaced = { method: 'PUT', path: status('recorded'), body: { ...stored, ...active } } as const;
+    await passesGuards(twins(), 'operator', replaced);
   });
 
   it('are not written by who only impersonates hallpass', async () => {
-    const grant = { method: 'PATCH', path: status('recorded'), body: active, headers: asOperator } as const;
-    await refusedByGuard(twins(), 'root', grant, reason);
-    await refusedByGuard(twins(), 'insider', grant, reason);
+    // Of what hallpass writes: that it may do.
+    const body = { status: { outcome: 'Revoked' } };
+    const ended = { method: 'PATCH', path: `${made.receipts}/kept/status`, body, headers: asOperator } as const;
+    await refusedByGuard(twins(), 'root', ended, reason);
+    await refusedByGuard(twins(), 'insider', ended, reason);
   });
 
   it('of use are made and ended by hallpass alone, in its own namespace', async () => {
