@@ -115,15 +115,27 @@ export function deadlineSeconds(end: number, start: number): number {
   return Math.max(1, Math.ceil((end + DEAD_MAN_SLACK - start) / 1000));
 }
 
+type StartedJob = {
+  metadata: { creationTimestamp?: string | undefined };
+  spec: { activeDeadlineSeconds?: number | undefined };
+  status?: { startTime?: string | undefined; recordedAt?: string | undefined } | undefined;
+};
+
+/**
+ * When a Job started, by the API server's clock as far as that tells: a start that the controller manager claims to lie before
+ * the Job's creation, or after the start was stored, is its clock's fault, and its deadline counts by that same clock.
+ */
+function startOf({ metadata, status }: StartedJob): number | undefined {
+  if (status?.startTime === undefined) return undefined;
+  const start = Date.parse(status.startTime);
+  const recorded = status.recordedAt === undefined ? start : Date.parse(status.recordedAt);
+  const created = metadata.creationTimestamp === undefined ? start : Date.parse(metadata.creationTimestamp);
+  return Math.max(created, Math.min(start, recorded));
+}
+
 /** The deadline that a Job should have instead of its own; undefined while its own will do. */
-export function correctedDeadline(
-  job: {
-    spec: { activeDeadlineSeconds?: number | undefined };
-    status?: { startTime?: string | undefined } | undefined;
-  },
-  end: number,
-): number | undefined {
-  const start = job.status?.startTime === undefined ? undefined : Date.parse(job.status.startTime);
+export function correctedDeadline(job: StartedJob, end: number): number | undefined {
+  const start = startOf(job);
   if (start === undefined) return undefined;
   const fires = start + (job.spec.activeDeadlineSeconds ?? Infinity) * 1000;
   const due = end + DEAD_MAN_SLACK;

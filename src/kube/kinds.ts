@@ -1,6 +1,6 @@
 // The kinds of Kubernetes that are read or written, cut down to what is used; kinds that are replaced keep every field.
 import { z } from 'zod';
-import { type KubeObject, objectMetaSchema, type Resource } from './object.ts';
+import { type KubeObject, type ObjectMeta, objectMetaSchema, type Resource } from './object.ts';
 
 const metadata = objectMetaSchema;
 const strings = z.array(z.string()).optional();
@@ -63,8 +63,10 @@ const conditionSchema = z.object({
   lastTransitionTime: z.string().nullish(),
 });
 
-const jobSchema = z.object({
-  metadata,
+const storedJobSchema = z.object({
+  metadata: objectMetaSchema.extend({
+    managedFields: z.array(z.object({ subresource: z.string().optional(), time: z.string().optional() })).optional(),
+  }),
   // Replaced as a whole, so what isn't named here (the pod template, the selector) is kept as it came.
   spec: z.looseObject({
     parallelism: z.number().optional(),
@@ -80,6 +82,21 @@ const jobSchema = z.object({
       conditions: z.array(conditionSchema).optional(),
     })
     .optional(),
+});
+
+type StoredJob = z.infer<typeof storedJobSchema>;
+
+/** `status.recordedAt` is when the status was last written, by the API server's clock; the times in it are the writer's. */
+export type Job = {
+  metadata: ObjectMeta;
+  spec: StoredJob['spec'];
+  status?: (NonNullable<StoredJob['status']> & { recordedAt?: string | undefined }) | undefined;
+};
+
+const jobSchema = storedJobSchema.transform(({ metadata: { managedFields = [], ...metadata }, spec, status }): Job => {
+  const times = managedFields.flatMap(({ subresource, time }) => (subresource === 'status' && time ? [time] : []));
+  const recordedAt = times.sort().at(-1);
+  return { metadata, spec, ...(status && { status: { ...status, ...(recordedAt && { recordedAt }) } }) };
 });
 
 const serviceAccountSchema = z.object({
@@ -150,7 +167,6 @@ export type Role = z.infer<typeof roleSchema>;
 export type RoleBinding = z.infer<typeof bindingSchema>;
 export type ClusterRole = z.infer<typeof clusterRoleSchema>;
 export type ClusterRoleBinding = z.infer<typeof bindingSchema>;
-export type Job = z.infer<typeof jobSchema>;
 export type ServiceAccount = z.infer<typeof serviceAccountSchema>;
 export type Namespace = z.infer<typeof namespaceSchema>;
 export type Lease = z.infer<typeof leaseSchema>;

@@ -66,7 +66,7 @@ describe('the deadline of a dead-man Job', () => {
   });
 
   const started = (at: string | undefined, activeDeadlineSeconds = 65) =>
-    correctedDeadline({ spec: { activeDeadlineSeconds }, status: { startTime: at } }, noon + 60_000);
+    correctedDeadline({ metadata: {}, spec: { activeDeadlineSeconds }, status: { startTime: at } }, noon + 60_000);
 
   it('stays while the Job has started when it should, or not at all yet', () => {
     expect(started('2026-03-01T12:00:00Z')).to.equal(undefined);
@@ -78,13 +78,31 @@ describe('the deadline of a dead-man Job', () => {
     expect(started('2026-03-01T12:00:24Z')).to.equal(41);
   });
 
+  it('counts from where the API server saw it start, when the clock of the controller manager is off', () => {
+    const at = (seconds: number) => new Date(noon + seconds * 1000).toISOString();
+    const corrected = (startTime: string, recordedAt: string) =>
+      correctedDeadline(
+        {
+          metadata: { creationTimestamp: at(0) },
+          spec: { activeDeadlineSeconds: 65 },
+          status: { startTime, recordedAt },
+        },
+        noon + 60_000,
+      );
+    expect(corrected(at(10), at(0)), 'ten seconds ahead').to.equal(undefined);
+    expect(corrected(at(-10), at(0)), 'ten seconds behind').to.equal(undefined);
+    expect(corrected(at(34), at(24)), 'ahead, and late').to.equal(41);
+    expect(corrected(at(24), at(24)), 'late').to.equal(41);
+    expect(corrected(at(0), at(24)), 'something else was written later').to.equal(undefined);
+  });
+
   it('is put right when it was edited in either direction', () => {
     expect(started('2026-03-01T12:00:00Z', 3600)).to.equal(65);
     expect(started('2026-03-01T12:00:00Z', 10)).to.equal(65);
   });
 
   it('follows a narrowed end', () => {
-    const job = { spec: { activeDeadlineSeconds: 3605 }, status: { startTime: '2026-03-01T12:00:00Z' } };
+    const job = { metadata: {}, spec: { activeDeadlineSeconds: 3605 }, status: { startTime: '2026-03-01T12:00:00Z' } };
     expect(correctedDeadline(job, noon + 60_000)).to.equal(65);
   });
 });

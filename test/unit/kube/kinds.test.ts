@@ -23,6 +23,17 @@ describe('the kinds of Kubernetes', () => {
     expect(kinds.jobs.parse({ metadata, spec }).spec).to.deep.equal(spec);
   });
 
+  it('tell of a Job when the API server stored its status, beside what the Job controller wrote into it', () => {
+    const startTime = '2026-03-01T12:00:10Z';
+    const managedFields = [
+      { manager: 'hallpass', operation: 'Update', time: '2026-03-01T12:30:00Z' },
+      { manager: 'kube-controller-manager', operation: 'Update', subresource: 'status', time: '2026-03-01T12:00:00Z' },
+    ];
+    const parsed = kinds.jobs.parse({ metadata: { ...metadata, managedFields }, spec: {}, status: { startTime } });
+    expect(parsed.status).to.deep.equal({ startTime, recordedAt: '2026-03-01T12:00:00Z' });
+    expect(parsed.metadata).to.deep.equal(metadata);
+  });
+
   it('read a Role without rules, which the API server writes as null', () => {
     expect(kinds.roles.parse({ metadata, rules: null }).rules).to.deep.equal([]);
     expect(kinds.clusterRoles.parse({ metadata }).rules).to.deep.equal([]);
