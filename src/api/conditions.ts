@@ -28,7 +28,7 @@ export const REASONS = {
   TooManyActiveGrants:
     'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
   ForbiddenPermission:
-    'A permission covers RBAC objects, ServiceAccounts or kinds of hallpass, which no grant hands out. Remove it.',
+    'A permission covers RBAC objects, ServiceAccounts, the writing of Jobs or kinds of hallpass, which no grant hands out. Remove it.',
   RequesterLacksPermission:
     'Whoever last wrote the request does not hold all that it hands out. Nobody can give what they do not have.',
   CreatorLacksPermission:

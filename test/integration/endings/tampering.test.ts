@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { ApiError, Client } from '../../../src/kube/client.ts';
-import { type Job, jobs, validatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
+import { type Job, jobs, roleBindings, validatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
 import { grantManifest, guardsDirectory, PROMISED, podsOf, useSharedStage } from './stage.ts';
 
 const templateSchema = z.object({
@@ -14,12 +14,14 @@ const placedSchema = z.object({
 });
 
 const UNGUARDED = 'tampered-unguarded';
+/** Where the tenant holds the built-in role `admin`, and reads bindings. */
+const ADMINISTERED = 'tampered-by-admin';
 
-const edits = (namespace: string) => ({
+const holds = (role: string, namespace: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'RoleBinding',
   metadata: { name: 'tenant', namespace },
-  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
   subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'tenant' }],
 });
 
@@ -61,10 +63,13 @@ describe('a tenant who tampers with the dead man', function () {
     namespace: metadata.namespace ?? '',
     name: `hallpass-${metadata.uid}`,
   });
-  async function tenantsNamespace(name: string): Promise<void> {
+  async function tenantsNamespace(name: string, role = 'edit'): Promise<void> {
     await stage().namespace(name);
     await stage().identity(name);
-    await stage().admin.createRaw(`/apis/rbac.authorization.k8s.io/v1/namespaces/${name}/rolebindings`, edits(name));
+    await stage().admin.createRaw(
+      `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}/rolebindings`,
+      holds(role, name),
+    );
   }
 
   const attacks: Attack[] = [
@@ -156,6 +161,10 @@ describe('a tenant who tampers with the dead man', function () {
       const grant = await stage().give(grantManifest({ namespace: UNGUARDED, name }));
       unguarded.push({ grant, job: await tenant.get(jobs, jobRef(grant)) });
     }
+    await tenantsNamespace(ADMINISTERED, 'admin');
+    const kept = await stage().give(grantManifest({ namespace: ADMINISTERED, name: 'kept' }, { duration: '10s' }));
+    const binding = await tenant.get(roleBindings, jobRef(kept));
+    await block(ADMINISTERED, [{ kind: 'RoleBinding', ...binding.metadata }]);
     await stage().kill();
     try {
       await withoutGuard(async () => {
@@ -177,6 +186,13 @@ describe('a tenant who tampers with the dead man', function () {
   for (const { how } of attacks) {
     it(`does not prolong the access ${how}`, () => expect(ends.get(how)).to.be.within(0, PROMISED));
   }
+
+  it('as an admin, who can, does so only until hallpass is back', async () => {
+    const agent = await stage().agent(ADMINISTERED);
+    await agent.until(podsOf(ADMINISTERED), 403);
+    const { metadata } = await stage().phase({ namespace: ADMINISTERED, name: 'kept' }, 'Expired', 'EndPassed');
+    await stage().nothingLeft(metadata.uid);
+  });
 
   it('has undone what was done to Jobs while their guard was away', async () => {
     const { seen, until } = stage();
