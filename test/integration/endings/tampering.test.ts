@@ -112,30 +112,32 @@ describe('a tenant who tampers with the dead man', function () {
       },
     },
   ];
-  /** What a tenant may do to Jobs where nothing guards them. */
-  const disarm = {
-    edited: ({ metadata }: Job) => {
-      const spec = { parallelism: 1, ttlSecondsAfterFinished: 31_536_000 };
-      return tenant.patch(jobs, metadata, { spec }, { type: 'merge' });
-    },
-    stuck: async ({ metadata }: Job) => {
-      await block(UNGUARDED, [{ kind: 'Job', ...metadata }]);
-      await tenant.delete(jobs, metadata, { propagationPolicy: 'Foreground' });
-    },
-  };
-  const unguarded: { grant: ParsedGrant; job: Job }[] = [];
-  async function withoutGuard(act: () => Promise<void>): Promise<void> {
+  /** What the guard of Jobs keeps a tenant from, by the name of the grant that it is done to. */
+  const guarded = new Map<string, (job: Job) => Promise<unknown>>([
+    [
+      'edited',
+      ({ metadata }) => {
+        const spec = { parallelism: 1, ttlSecondsAfterFinished: 31_536_000 };
+        return tenant.patch(jobs, metadata, { spec }, { type: 'merge' });
+      },
+    ],
+    ['stuck', ({ metadata }) => tenant.delete(jobs, metadata, { propagationPolicy: 'Foreground' })],
+  ]);
+  const disarmed: { grant: ParsedGrant; job: Job }[] = [];
+  /** Does it all while the guard is away, which takes effect some 100 ms after. */
+  async function disarm(): Promise<void> {
     await stage().admin.delete(validatingAdmissionPolicyBindings, { name: 'hallpass-jobs' });
     try {
-      const [first] = unguarded;
-      const passes = async () => {
-        await tried(
-          tenant.patch(jobs, first?.job.metadata ?? { name: '' }, { spec: { backoffLimit: 1 } }, { type: 'merge' }),
-        );
-        return (await tenant.get(jobs, first?.job.metadata ?? { name: '' })).spec.backoffLimit === 1;
-      };
-      await stage().poll(passes, (done) => done);
-      await act();
+      for (const { grant, job } of disarmed) {
+        const passes = async () => {
+          const act = guarded.get(grant.metadata.name);
+          return act?.(job).then(
+            () => true,
+            () => false,
+          );
+        };
+        await stage().poll(passes, (done) => done === true);
+      }
     } finally {
       await stage().playground.admin(['apply', '-k', guardsDirectory]);
     }
@@ -157,9 +159,11 @@ describe('a tenant who tampers with the dead man', function () {
       }),
     );
     await tenantsNamespace(UNGUARDED);
-    for (const name of ['edited', 'stuck']) {
+    for (const name of guarded.keys()) {
       const grant = await stage().give(grantManifest({ namespace: UNGUARDED, name }));
-      unguarded.push({ grant, job: await tenant.get(jobs, jobRef(grant)) });
+      const job = await tenant.get(jobs, jobRef(grant));
+      if (name === 'stuck') await block(UNGUARDED, [{ kind: 'Job', ...job.metadata }]);
+      disarmed.push({ grant, job });
     }
     await tenantsNamespace(ADMINISTERED, 'admin');
     const kept = await stage().give(grantManifest({ namespace: ADMINISTERED, name: 'kept' }, { duration: '10s' }));
@@ -167,9 +171,7 @@ describe('a tenant who tampers with the dead man', function () {
     await block(ADMINISTERED, [{ kind: 'RoleBinding', ...binding.metadata }]);
     await stage().kill();
     try {
-      await withoutGuard(async () => {
-        for (const { grant, job } of unguarded) await disarm[grant.metadata.name === 'stuck' ? 'stuck' : 'edited'](job);
-      });
+      await disarm();
       await Promise.all(
         given.map(async ({ how, namespace, agent, grant }) => {
           const end = Date.parse(grant.status.expiresAt ?? '');
@@ -196,7 +198,7 @@ describe('a tenant who tampers with the dead man', function () {
 
   it('has undone what was done to Jobs while their guard was away', async () => {
     const { seen, until } = stage();
-    for (const { grant, job } of unguarded.splice(0)) {
+    for (const { grant, job } of disarmed) {
       const anew = grant.metadata.name === 'stuck';
       const wanted = (uid: string | undefined) => (uid === job.metadata.uid) !== anew;
       const armed = await until(
