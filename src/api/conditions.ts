@@ -24,7 +24,7 @@ export const REASONS = {
   OutsideBoundary:
     'A permission names a namespace outside the boundary of the AgentIdentity. Widen boundary.namespaces or narrow the permission.',
   DurationExceedsBoundary:
-    'The grant would last longer than boundary.maxGrantDuration of the AgentIdentity. Ask for less time.',
+    'The grant would last longer than boundary.maxGrantDuration of the AgentIdentity, or, where that is left out, than 2160h. Ask for less time.',
   TooManyActiveGrants:
     'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
   ForbiddenPermission:

@@ -65,7 +65,7 @@ const validity = ruled(
     notAfter: time()
       .optional()
       .describe(
-        'When access ends at the latest. One that has passed is accepted and gives nothing, so that old manifests can be applied again.',
+        'When access ends at the latest, at most 2160h after it begins. One that has passed is accepted and gives nothing, so that old manifests can be applied again.',
       ),
     duration: duration()
       .optional()

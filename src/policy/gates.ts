@@ -1,6 +1,7 @@
 // The gates a grant passes, in the order of docs/concepts.md. Each says all that it has against the grant.
 
 import type { Reason } from '../api/conditions.ts';
+import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
 import { ANNOTATIONS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
 import { forbiddenReach } from './forbidden.ts';
@@ -26,6 +27,9 @@ export type GateInput = Snapshot & {
 };
 
 type Gate = (input: GateInput) => Finding[];
+
+/** The boundary where an identity names none. */
+const LONGEST = formatDuration(MAX_DURATION_SECONDS);
 
 /** Everything that stands against the grant, in gate order; empty when it passes. */
 export function gates(input: GateInput): Finding[] {
@@ -70,7 +74,7 @@ const identityGate: Gate = ({ identity, grant, now }) => {
   return [];
 };
 
-const boundaryGate: Gate = ({ identity, grant, access, term, activeBefore }) => {
+const boundaryGate: Gate = ({ identity, grant, access, term, atIssue, activeBefore }) => {
   if (!identity?.spec) return [];
   const boundary = identity.spec.boundary ?? {};
   const findings: Finding[] = [];
@@ -84,15 +88,19 @@ const boundaryGate: Gate = ({ identity, grant, access, term, activeBefore }) => 
       needsEdit: true,
     });
   }
-  const longest = boundary.maxGrantDuration === undefined ? Infinity : milliseconds(boundary.maxGrantDuration);
+  const longest = milliseconds(boundary.maxGrantDuration ?? LONGEST);
   if (term && term.end - term.start > longest) {
-    // Without a duration the term shrinks by itself, until it fits.
-    const fitsAt = grant.spec?.validity.duration === undefined ? term.end - longest : undefined;
+    // Without a duration the term of what is yet to be given shrinks by itself, until it fits.
+    const shrinks = atIssue && grant.spec?.validity.duration === undefined;
+    const limit =
+      boundary.maxGrantDuration === undefined
+        ? `the ${LONGEST} that any grant may last; ask for less time`
+        : `the ${boundary.maxGrantDuration} that the boundary of ${agent} allows; ask for less time, or have its owner raise spec.boundary.maxGrantDuration`;
     findings.push({
       reason: 'DurationExceedsBoundary',
-      message: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than the ${boundary.maxGrantDuration} that the boundary of ${agent} allows; ask for less time, or have its owner raise spec.boundary.maxGrantDuration`,
+      message: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than ${limit}`,
       needsEdit: true,
-      nextCheck: fitsAt,
+      nextCheck: shrinks ? term.end - longest : undefined,
     });
   }
   if (boundary.maxActiveGrants !== undefined && activeBefore >= boundary.maxActiveGrants) {

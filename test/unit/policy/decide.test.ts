@@ -170,6 +170,17 @@ describe('the decision about a new request', () => {
     expect(decide(snapshot({ grant: open, identity: bounded, now: at('13:00:00') })).phase).to.equal('Active');
   });
 
+  it('lasts no longer than 2160h where its agent has no boundary, by an end in the distance least of all', () => {
+    for (const notAfter of ['2026-05-30T12:00:01Z', '2320-01-01T00:00:00Z', '9999-12-31T23:59:59Z']) {
+      const verdict = decide(snapshot({ grant: grant({ spec: { validity: { notAfter } } }) }));
+      expect(verdict.phase, notAfter).to.equal('Pending');
+      expect(verdict.reasons[0]?.reason).to.equal('DurationExceedsBoundary');
+      expect(verdict.reasons[0]?.message).to.contain('longer than the 2160h that any grant may last');
+    }
+    const ninetyDays = grant({ spec: { validity: { notAfter: '2026-05-30T12:00:00Z' } } });
+    expect(decide(snapshot({ grant: ninetyDays })).phase).to.equal('Active');
+  });
+
   it('is Denied when it has waited for seven days, counted from its beginning if that comes later', () => {
     const old = NOON + PENDING_LIMIT;
     expect(summary(snapshot({ identity: undefined, now: old - 1 }))).to.equal('Pending AgentNotFound');
@@ -207,6 +218,16 @@ describe('the decision about a live grant', () => {
     expect(decide(live({ now: NOON + HOUR + 14_000 })).reasons[0]?.message).to.equal(
       'it ended at 2026-03-01T13:00:00Z; hallpass was away and noted it at 2026-03-01T13:00:14Z',
     );
+  });
+
+  it('beyond a boundary that was narrowed waits for its end, not for a term that shrinks', () => {
+    const bounded = identity({ spec: { boundary: { maxGrantDuration: '30m' } } });
+    const open = grant({ spec: { validity: { notAfter: '2026-03-01T13:00:00Z' } } });
+    const verdict = decide(
+      snapshot({ grant: open, receipt: receipt(open), identity: bounded, now: at('12:45:00'), intact: true }),
+    );
+    expect(verdict.reasons[0]?.reason).to.equal('DurationExceedsBoundary');
+    expect(verdict.nextCheck).to.equal(at('13:00:00'));
   });
 
   const suspending: [string, Partial<Snapshot>, string][] = [
