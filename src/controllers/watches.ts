@@ -61,11 +61,15 @@ export function watchChanges(o: {
     if (known.length > 0) enqueueGrants(known, priority);
     else queues.orphans.add(uid, { priority });
   };
+  /** The same for what hallpass may have written itself, which is news only where the grant went meanwhile. */
+  const touchGrantOf = (uid: string, event: { initial: boolean; own: boolean }, priority = priorityOf(event)) => {
+    if (!event.own || caches.grants.byIndex(INDEX.grantUid, uid).length === 0) touchGrant(uid, event, priority);
+  };
   const touched = <T extends KubeObject>(event: CacheEvent<T>, priority = priorityOf(event)): boolean => {
     const uid =
       grantUidOfObject(event.object.metadata) ?? (event.previous && grantUidOfObject(event.previous.metadata));
     if (uid === undefined) return false;
-    if (!event.own) touchGrant(uid, event, priority);
+    touchGrantOf(uid, event, priority);
     return true;
   };
 
@@ -123,11 +127,11 @@ export function watchChanges(o: {
   });
 
   caches.receipts.subscribe((event) => {
-    const { object, own, type } = event;
+    const { object, type } = event;
     const retireAt = type === 'deleted' ? undefined : removableAt(object, o.receiptRetention);
     retirements.set(keyOf(object.metadata), retireAt === undefined ? undefined : new Date(retireAt));
     if (!object.spec) return;
-    if (!own) touchGrant(object.spec.grant.uid, event);
+    touchGrantOf(object.spec.grant.uid, event);
     if (object.status.outcome !== undefined || type === 'deleted') slotFreed(object);
   });
 

@@ -11,8 +11,10 @@ export type FaultyProxy = {
   credentials: Credentials;
   /** What was asked, in order. */
   requests: { method: string; url: URL }[];
-  /** Answers the next `times` matching requests itself. */
-  fail: (matches: Matcher, fault: Fault, times?: number) => void;
+  /** Answers the next `times` matching requests itself, or those until the function that it returns is called. */
+  fail: (matches: Matcher, fault: Fault, times?: number) => () => void;
+  /** Keeps the next matching request back: `arrived` when it has come, passed on when it is released. */
+  hold: (matches: Matcher) => { arrived: Promise<void>; release: () => void };
   /** Resolves with the next matching request from now on, as soon as it comes. */
   next: (matches: Matcher) => Promise<URL>;
   /** Resolves when the next watch from now on is open. */
@@ -48,6 +50,7 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
   const requests: FaultyProxy['requests'] = [];
   const faults: { matches: Matcher; fault: Fault; left: number }[] = [];
   const waiting: { matches: Matcher; resolve: (url: URL) => void }[] = [];
+  const holding: { matches: Matcher; arrive: () => void; released: Promise<void> }[] = [];
   const opening: (() => void)[] = [];
   const watches = new Set<OpenWatch>();
   const sockets = new Set<Socket>();
@@ -102,6 +105,17 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
       waiting.splice(waiting.indexOf(each), 1);
       each.resolve(url);
     }
+    const held = holding.findIndex(({ matches }) => matches(url, method));
+    const [hold] = held < 0 ? [] : holding.splice(held, 1);
+    if (hold) {
+      hold.released.then(() => answer(url, method, incoming, response));
+      hold.arrive();
+    } else {
+      answer(url, method, incoming, response);
+    }
+  });
+
+  function answer(url: URL, method: string, incoming: IncomingMessage, response: ServerResponse): void {
     const fault = takeFault(url, method);
     if (fault === 'reset') {
       incoming.socket.resetAndDestroy();
@@ -130,7 +144,7 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
       response.on('close', () => response.writableFinished || upstream.destroy());
     });
     incoming.pipe(upstream);
-  });
+  }
   server.on('connection', (socket) => {
     if (refusing) socket.resetAndDestroy();
     sockets.add(socket);
@@ -143,7 +157,19 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
   return {
     credentials: { server: `http://127.0.0.1:${address.port}` },
     requests,
-    fail: (matches, fault, times = 1) => faults.push({ matches, fault, left: times }),
+    fail(matches, fault, times = 1) {
+      const added = { matches, fault, left: times };
+      faults.push(added);
+      return () => {
+        added.left = 0;
+      };
+    },
+    hold(matches) {
+      const arrived = Promise.withResolvers<void>();
+      const released = Promise.withResolvers<void>();
+      holding.push({ matches, arrive: arrived.resolve, released: released.promise });
+      return { arrived: arrived.promise, release: released.resolve };
+    },
     next: (matches) => new Promise((resolve) => waiting.push({ matches, resolve })),
     nextOpen: () => new Promise((resolve) => opening.push(resolve)),
     resetWatches: () => {

@@ -1,0 +1,51 @@
+// What a replica does when the API server refuses, answers late or tells another time.
+import { expect } from 'chai';
+import { agentGrants } from '../../../src/api/grant.ts';
+import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
+import { type Replica, startReplica } from './replica.ts';
+
+/** Requests about one kind in one namespace. */
+const about = (method: string, plural: string, namespace: string) => (url: URL, asked: string) =>
+  asked === method && new RegExp(`/namespaces/${namespace}/${plural}(/|$)`).test(url.pathname);
+
+describe('a replica under adverse conditions', function () {
+  this.timeout(90_000);
+  let stage: Stage;
+  let replica: Replica;
+
+  before(async function () {
+    this.timeout(120_000);
+    stage = await openStage();
+    await stage.kill();
+    replica = await startReplica(stage.playground);
+  });
+  after(async () => {
+    await replica?.stop();
+    await stage?.close();
+  });
+  afterEach(() => {
+    replica.setClock(0);
+    expect(stage.problems, 'inconsistent statuses').to.deep.equal([]);
+  });
+
+  it('closes the record that it makes for a grant that goes meanwhile, although nothing comes of it', async () => {
+    const ref = { namespace: await stage.namespace('adverse-gone'), name: 'gone' };
+    await stage.identity(ref.namespace);
+    const claiming = replica.proxy.hold((url, method) => method === 'POST' && url.pathname.endsWith('/agentreceipts'));
+    for (const plural of ['jobs', 'roles']) replica.proxy.fail(about('POST', plural, ref.namespace), { status: 500 });
+    await stage.create(grantManifest(ref));
+    await claiming.arrived;
+    await stage.admin.patch(agentGrants, ref, { metadata: { finalizers: [] } }, { type: 'merge' });
+    await stage.remove(agentGrants, ref);
+    await stage.until(replica.caches.grants, ref, (now) => now === undefined);
+    // That it was made the replica learns from the answer, as most of the time, and nothing new from the watch.
+    const letThrough = replica.proxy.holdWatches();
+    claiming.release();
+    await stage.poll(
+      async () => replica.caches.receipts.list().filter(({ spec }) => spec?.grant.name === ref.name).length,
+      (made) => made === 1,
+    );
+    letThrough();
+    expect((await stage.closed(ref))?.outcome).to.equal('Revoked');
+  });
+});
