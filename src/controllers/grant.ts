@@ -40,8 +40,11 @@ export class GrantReconciler {
   readonly #complete: () => boolean;
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
-  /** Requests whose bindings are gone already, so that they are not deleted twice on the way to the tombstone. */
-  readonly #unbound = new Set<string>();
+  /**
+   * By grant: the request whose bindings went because it had to end, and when. They need not be deleted twice on the way to
+   * the tombstone, and the request is not decided by an earlier time again, whatever the clock says next.
+   */
+  readonly #unbound = new Map<string, { request: string; at: number }>();
 
   constructor(o: {
     cluster: Cluster;
@@ -73,6 +76,7 @@ export class GrantReconciler {
     if (!grant) {
       this.#deadlines.set(key, undefined);
       this.#refusals.forget(key);
+      this.#unbound.delete(key);
       return undefined;
     }
     if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
@@ -82,11 +86,13 @@ export class GrantReconciler {
     try {
       const { snapshot, verdict } = await this.#decide(grant);
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
-      if (verdict.phase === 'Active') return await this.#activation.give(snapshot, verdict);
       if (isTerminal(verdict.phase)) {
         this.#refusals.forget(key);
         return await this.#end(snapshot, verdict);
       }
+      // An end that was called off, as when an expired identity is given more time, before it was on record.
+      this.#unbound.delete(key);
+      if (verdict.phase === 'Active') return await this.#activation.give(snapshot, verdict);
       return await this.#hold(snapshot, verdict);
     } finally {
       this.#issuing.delete(grant.metadata.uid);
@@ -100,13 +106,13 @@ export class GrantReconciler {
   async #unbindDue(grant: ParsedGrant): Promise<boolean> {
     const { caches, clock } = this.#cluster;
     const { uid, deletionTimestamp } = grant.metadata;
-    const request = `${uid}/${grant.hash}`;
     const open = openReceipts(caches, uid);
     const end = termOf(open.find(({ spec }) => spec?.specHash === grant.hash)?.spec)?.end;
-    const due = end !== undefined && end <= clock.now().getTime();
+    const at = clock.now().getTime();
+    const due = end !== undefined && end <= at;
     // At other times one that is being deleted loses everything in one go.
     const deleted = deletionTimestamp !== undefined && open.length > 0 && !this.#complete();
-    if ((!due && !deleted) || this.#unbound.has(request)) return false;
+    if ((!due && !deleted) || this.#unboundAt(grant) !== undefined) return false;
     try {
       await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
     } catch (error) {
@@ -114,9 +120,15 @@ export class GrantReconciler {
       if (error instanceof AccessRemainsError) return false;
       throw error;
     }
-    this.#unbound.add(request);
+    this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at });
     if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
+  }
+
+  /** When this very request was unbound for its end; undefined when it was not. */
+  #unboundAt(grant: ParsedGrant): number | undefined {
+    const unbound = this.#unbound.get(keyOf(grant.metadata));
+    return unbound?.request === requestOf(grant) ? unbound.at : undefined;
   }
 
   /**
@@ -159,7 +171,8 @@ export class GrantReconciler {
   }
 
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
-    return gather(this.#cluster, grant, { refusal, guardProblems: this.#guardProblems(), issuing: this.#issuing });
+    const now = Math.max(this.#cluster.clock.now().getTime(), this.#unboundAt(grant) ?? 0);
+    return gather(this.#cluster, grant, { now, refusal, guardProblems: this.#guardProblems(), issuing: this.#issuing });
   }
 
   /** A missing receipt ends a grant that was given access, so the cache's word for it is not enough. */
@@ -235,12 +248,11 @@ export class GrantReconciler {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
-    const request = `${uid}/${grant.hash}`;
     const namespaces = namespacesOf(caches, grant);
     if (namespaces.length > 0 && (openReceipts(caches, uid).length > 0 || holdsAnything(caches, uid))) {
-      if (!this.#unbound.has(request)) {
+      if (this.#unboundAt(grant) === undefined) {
         await this.#unbind(snapshot, verdict, namespaces);
-        this.#unbound.add(request);
+        this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at: snapshot.now });
         if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
           this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);
         }
@@ -252,9 +264,13 @@ export class GrantReconciler {
     // Closed already where a leader before this one died at the last step of a deletion, having told.
     const told = grant.metadata.deletionTimestamp && grant.status.receipt && openReceipts(caches, uid).length === 0;
     await this.#record.closeReceipts(snapshot, outcome, verdict.reasons[0]);
-    this.#unbound.delete(request);
+    this.#unbound.delete(keyOf(grant.metadata));
     if (!told) this.#record.announce(grant, verdict);
     await this.#record.release(grant);
     return undefined;
   }
+}
+
+function requestOf({ metadata, hash }: ParsedGrant): string {
+  return `${metadata.uid}/${hash}`;
 }

@@ -21,9 +21,9 @@ import { straysOf } from './withdraw.ts';
 
 /** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
 export function gather(
-  { caches, clock }: Cluster,
+  { caches }: Cluster,
   grant: ParsedGrant,
-  o: { guardProblems: string[]; refusal: Refusal | undefined; issuing: ReadonlyMap<string, string> },
+  o: { now: number; guardProblems: string[]; refusal: Refusal | undefined; issuing: ReadonlyMap<string, string> },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
   const receipt = caches.receipts.get({
@@ -31,7 +31,7 @@ export function gather(
     name: receiptName({ namespace, name }, grant.hash),
   });
   return {
-    now: clock.now().getTime(),
+    now: o.now,
     grant,
     hash: grant.hash,
     identity: identityOf(caches, grant),

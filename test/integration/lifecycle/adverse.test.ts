@@ -28,6 +28,20 @@ describe('a replica under adverse conditions', function () {
     expect(stage.problems, 'inconsistent statuses').to.deep.equal([]);
   });
 
+  it('gives nothing again after the end, should the clock step back once the bindings are gone', async () => {
+    const ref = { namespace: await stage.namespace('adverse-clock'), name: 'over' };
+    await stage.identity(ref.namespace);
+    let bindings = 0;
+    stage.seen.roleBindings.subscribe(({ type, object }) => {
+      if (type === 'added' && object.metadata.namespace === ref.namespace) bindings += 1;
+    });
+    await stage.give(grantManifest(ref, { duration: '3s' }));
+    await replica.proxy.next(about('DELETE', 'rolebindings', ref.namespace));
+    replica.setClock(-2_000);
+    await stage.phase(ref, 'Expired', 'EndPassed');
+    expect(bindings).to.equal(1);
+  });
+
   it('closes the record that it makes for a grant that goes meanwhile, although nothing comes of it', async () => {
     const ref = { namespace: await stage.namespace('adverse-gone'), name: 'gone' };
     await stage.identity(ref.namespace);
