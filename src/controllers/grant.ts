@@ -14,7 +14,7 @@ import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { AuthorCheck } from './authors.ts';
-import { agentKey, type Cluster, INDEX, openReceipts } from './cluster.ts';
+import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import type { GrantActivation } from './grant-active.ts';
 import { type GrantRecord, termOf } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
@@ -22,6 +22,7 @@ import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
+import { dueAt } from './watches.ts';
 import { AccessRemainsError, holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
@@ -45,6 +46,8 @@ export class GrantReconciler {
    * the tombstone, and the request is not decided by an earlier time again, whatever the clock says next.
    */
   readonly #unbound = new Map<string, { request: string; at: number }>();
+  /** Grants of which something is being taken away, until that has succeeded. */
+  readonly #taking = new Set<string>();
 
   constructor(o: {
     cluster: Cluster;
@@ -71,12 +74,23 @@ export class GrantReconciler {
     this.#complete = o.complete;
   }
 
+  /** Whether a failure may have left access that has to go: then it is tried again soon, and before others are given any. */
+  isUrgent(key: string): boolean {
+    const { caches, clock } = this.#cluster;
+    const grant = caches.grants.get(refOf(key));
+    if (!grant) return false;
+    const due = dueAt(grant);
+    const ended = due !== undefined && due <= clock.now();
+    return ended || grant.metadata.deletionTimestamp !== undefined || this.#taking.has(key);
+  }
+
   async reconcile(key: string, { priority }: { priority: number }): Promise<Result> {
     const grant = this.#cluster.caches.grants.get(refOf(key));
     if (!grant) {
       this.#deadlines.set(key, undefined);
       this.#refusals.forget(key);
       this.#unbound.delete(key);
+      this.#taking.delete(key);
       return undefined;
     }
     if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
@@ -86,17 +100,26 @@ export class GrantReconciler {
     try {
       const { snapshot, verdict } = await this.#decide(grant);
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
-      if (isTerminal(verdict.phase)) {
-        this.#refusals.forget(key);
-        return await this.#end(snapshot, verdict);
-      }
-      // An end that was called off, as when an expired identity is given more time, before it was on record.
-      this.#unbound.delete(key);
-      if (verdict.phase === 'Active') return await this.#activation.give(snapshot, verdict);
-      return await this.#hold(snapshot, verdict);
+      if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
+        this.#taking.add(key);
+      const result = await this.#follow(key, snapshot, verdict);
+      this.#taking.delete(key);
+      return result;
     } finally {
       this.#issuing.delete(grant.metadata.uid);
     }
+  }
+
+  /** Makes the cluster match the verdict. */
+  #follow(key: string, snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+    if (isTerminal(verdict.phase)) {
+      this.#refusals.forget(key);
+      return this.#end(snapshot, verdict);
+    }
+    // An end that was called off, as when an expired identity is given more time, before it was on record.
+    this.#unbound.delete(key);
+    if (verdict.phase === 'Active') return this.#activation.give(snapshot, verdict);
+    return this.#hold(snapshot, verdict);
   }
 
   /**
@@ -140,10 +163,12 @@ export class GrantReconciler {
     const { namespace, uid } = grant.metadata;
     const namespaces = namespacesOf(caches, grant);
     this.#deadlines.set(keyOf(grant.metadata), undefined);
+    this.#taking.add(keyOf(grant.metadata));
     await withdrawBindings(this.#cluster, uid, namespaces);
     await withdrawRest(this.#cluster, uid, namespaces);
     const finding: Finding = { reason: 'EndedByDeletion', message: `namespace ${namespace} was removed by force` };
     await this.#record.closeReceipts({ grant, hash: grant.hash, now: clock.now().getTime() }, 'Revoked', finding);
+    this.#taking.delete(keyOf(grant.metadata));
     return undefined;
   }
 
@@ -195,6 +220,7 @@ export class GrantReconciler {
   async #supersede(snapshot: Snapshot): Promise<void> {
     const { grant } = snapshot;
     const namespaces = namespacesOf(this.#cluster.caches, grant);
+    this.#taking.add(keyOf(grant.metadata));
     await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
     await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
     await this.#record.closeReceipts(snapshot, 'Superseded');
@@ -249,7 +275,7 @@ export class GrantReconciler {
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
     const namespaces = namespacesOf(caches, grant);
-    if (namespaces.length > 0 && (openReceipts(caches, uid).length > 0 || holdsAnything(caches, uid))) {
+    if (namespaces.length > 0 && mayHold(caches, grant)) {
       if (this.#unboundAt(grant) === undefined) {
         await this.#unbind(snapshot, verdict, namespaces);
         this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at: snapshot.now });
@@ -273,4 +299,9 @@ export class GrantReconciler {
 
 function requestOf({ metadata, hash }: ParsedGrant): string {
   return `${metadata.uid}/${hash}`;
+}
+
+/** Whether anything of the grant is there to be taken, or on record as given. */
+function mayHold(caches: Caches, { metadata }: ParsedGrant): boolean {
+  return openReceipts(caches, metadata.uid).length > 0 || holdsAnything(caches, metadata.uid);
 }

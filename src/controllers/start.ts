@@ -7,7 +7,7 @@ import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
-import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
+import { type KubeObject, keyOf } from '../kube/object.ts';
 import { INITIAL, Queue, URGENT } from '../kube/queue.ts';
 import { resync } from '../kube/resync.ts';
 import { AuthorCheck } from './authors.ts';
@@ -23,7 +23,7 @@ import type { GrantMetrics } from './metrics.ts';
 import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
 import { Stranded } from './stranded.ts';
-import { dueAt, watchChanges } from './watches.ts';
+import { watchChanges } from './watches.ts';
 import { heldBindings } from './withdraw.ts';
 
 /** A reconcile that takes longer than this is given up, in milliseconds. */
@@ -96,6 +96,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
     name: keyof typeof queues,
     workers: number,
     reconcile: Parameters<typeof startController>[0]['reconcile'],
+    urgent?: (key: string) => boolean,
   ) =>
     startController({
       name,
@@ -106,7 +107,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       metrics: kubeMetrics,
       timeoutMs: RECONCILE_TIMEOUT,
       sources: name === 'grants' ? [] : rest,
-      urgent: name === 'grants' ? (key) => isDue(caches.grants.get(refOf(key)), now()) : undefined,
+      urgent,
     });
   const again = (queue: Queue, objects: KubeObject[]) => {
     for (const { metadata } of objects) queue.add(keyOf(metadata), { priority: INITIAL });
@@ -124,9 +125,20 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
     );
   }
   const controllers: Controller[] = [
-    start('grants', 32, (key, call) => grants.reconcile(key, call)),
+    start(
+      'grants',
+      32,
+      (key, call) => grants.reconcile(key, call),
+      (key) => grants.isUrgent(key),
+    ),
     start('identities', 8, (key) => identities.reconcile(key)),
-    start('orphans', 4, (uid) => sweep(cluster, metrics, (key) => queues.grants.add(key), uid)),
+    // What nobody stands for any more has to go, too.
+    start(
+      'orphans',
+      4,
+      (uid) => sweep(cluster, metrics, (key) => queues.grants.add(key), uid),
+      () => true,
+    ),
     start('receipts', 2, (key) => retire(cluster, o.receiptRetention, key)),
     start('authors', 1, async () => {
       authors.forget();
@@ -144,11 +156,6 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       await Promise.all(controllers.map((controller) => controller.stop()));
     },
   };
-}
-
-function isDue(grant: ParsedGrant | undefined, now: Date): boolean {
-  const due = grant && dueAt(grant);
-  return due !== undefined && due <= now;
 }
 
 function waitsForAuthors({ status }: ParsedGrant): boolean {

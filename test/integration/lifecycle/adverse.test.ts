@@ -1,6 +1,7 @@
 // What a replica does when the API server refuses, answers late or tells another time.
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
+import { agentIdentities } from '../../../src/api/identity.ts';
 import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
 import { type Replica, startReplica } from './replica.ts';
 
@@ -61,5 +62,50 @@ describe('a replica under adverse conditions', function () {
     );
     letThrough();
     expect((await stage.closed(ref))?.outcome).to.equal('Revoked');
+  });
+
+  describe('which refuses to delete bindings for a while', () => {
+    /** From the first to the last of so many attempts the delay would double each time, if nothing bounded it. */
+    const ATTEMPTS = 13;
+    const stops: [string, (ref: { namespace: string; name: string }) => Promise<unknown>][] = [
+      ['deleted', (ref) => stage.remove(agentGrants, ref)],
+      [
+        'bounded',
+        ({ namespace }) =>
+          stage.admin.patch(
+            agentIdentities,
+            { namespace, name: 'triage' },
+            { spec: { boundary: { maxGrantDuration: '1m' } } },
+            { type: 'merge' },
+          ),
+      ],
+      [
+        'orphaned',
+        async (ref) => {
+          await stage.admin.patch(agentGrants, ref, { metadata: { finalizers: [] } }, { type: 'merge' });
+          await stage.remove(agentGrants, ref);
+        },
+      ],
+    ];
+    it('tries again at least every five seconds to take the access of what was stopped', async () => {
+      const longest = await Promise.all(
+        stops.map(async ([name, stop]) => {
+          const ref = { namespace: await stage.namespace(`adverse-${name}`), name };
+          await stage.identity(ref.namespace);
+          await stage.give(grantManifest(ref));
+          const asked = about('DELETE', 'rolebindings', ref.namespace);
+          const heal = replica.proxy.fail(asked, { status: 500 }, Number.POSITIVE_INFINITY);
+          const times: number[] = [];
+          await stop(ref);
+          for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+            await replica.proxy.next(asked);
+            times.push(performance.now());
+          }
+          heal();
+          return Math.max(...times.map((time, at) => time - (times[at - 1] ?? time)));
+        }),
+      );
+      for (const gap of longest) expect(gap).to.be.below(7_000);
+    });
   });
 });
