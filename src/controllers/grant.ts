@@ -174,8 +174,7 @@ export class GrantReconciler {
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
     await this.#confirmReceipt(grant);
-    const over = isTerminal(grant.status.phase) || grant.metadata.deletionTimestamp !== undefined;
-    const refusal = over ? undefined : await this.#refusals.standing(grant);
+    const refusal = await this.#refusal(grant);
     let snapshot = this.#gather(grant, refusal);
     let verdict = decide(snapshot);
     if (snapshot.superseded.length > 0 && !verdict.narrows && !isTerminal(verdict.phase)) {
@@ -193,6 +192,12 @@ export class GrantReconciler {
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
     return { snapshot, verdict };
+  }
+
+  /** What was refused is not tried again for a grant that is over: what has to end asks for nothing to be made. */
+  async #refusal(grant: ParsedGrant): Promise<Snapshot['refusal']> {
+    if (!this.#refusals.mayStand(grant) || isTerminal(decide(this.#gather(grant, undefined)).phase)) return undefined;
+    return this.#refusals.standing(grant);
   }
 
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {

@@ -11,6 +11,8 @@ import { DeadManRefusedError, ForeignObjectError } from './issue.ts';
 const FIRST_RETRY = 15_000;
 const LONGEST_RETRY = 120_000;
 
+const REASONS = ['DeadManRefused', 'ForeignObject'] as const satisfies Refusal['reason'][];
+
 type Remembered = { request: string; refusals: number; refusal: Refusal | undefined };
 
 export class Refusals {
@@ -24,18 +26,24 @@ export class Refusals {
     this.#tryMaking = o.tryMaking;
   }
 
+  /** Whether one may stand against the grant, by what is remembered or, after a restart, by what its status says. */
+  mayStand(grant: ParsedGrant): boolean {
+    return this.#lastKnown(grant) !== undefined;
+  }
+
   /** The refusal that stands against a grant; tried again first when its time has come, or when only the status knows of it. */
   async standing(grant: ParsedGrant): Promise<Refusal | undefined> {
+    const lastKnown = this.#lastKnown(grant);
+    if (!lastKnown) return undefined;
     const known = this.#of(grant);
-    if (!known && !saysRefused(grant)) return undefined;
-    if (known && (!known.refusal || this.#now() < known.refusal.retryAt)) return known.refusal;
+    if (known?.refusal && this.#now() < known.refusal.retryAt) return known.refusal;
     try {
       await this.#tryMaking(grant);
     } catch (error) {
       const refusal = this.note(grant, error);
       if (refusal) return refusal;
-      // Not a refusal of this kind: a namespace that is gone or not enabled any more, for which there are gates.
-      if (!isForbidden(error) && !isNotFound(error)) throw error;
+      // A namespace that is gone or not enabled any more has gates of its own. Any other error has shown nothing.
+      if (!isForbidden(error) && !isNotFound(error)) return this.#remember(grant, lastKnown);
     }
     // How often it was refused is kept: a trial that passes is not yet an object that is made.
     if (known) known.refusal = undefined;
@@ -46,16 +54,25 @@ export class Refusals {
   note(grant: ParsedGrant, error: unknown): Refusal | undefined {
     const reason = reasonOf(error);
     if (!reason || !(error instanceof Error)) return undefined;
-    const refusals = (this.#of(grant)?.refusals ?? 0) + 1;
-    const retryAt = this.#now() + Math.min(FIRST_RETRY * 2 ** (refusals - 1), LONGEST_RETRY);
-    const refusal: Refusal = { reason, message: error.message, retryAt };
-    this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
-    return refusal;
+    return this.#remember(grant, { reason, message: error.message });
   }
 
   /** All is made, or the grant is over or gone. */
   forget(grantKey: string): void {
     this.#remembered.delete(grantKey);
+  }
+
+  #remember(grant: ParsedGrant, { reason, message }: Pick<Refusal, 'reason' | 'message'>): Refusal {
+    const refusals = (this.#of(grant)?.refusals ?? 0) + 1;
+    const retryAt = this.#now() + Math.min(FIRST_RETRY * 2 ** (refusals - 1), LONGEST_RETRY);
+    const refusal: Refusal = { reason, message, retryAt };
+    this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
+    return refusal;
+  }
+
+  #lastKnown(grant: ParsedGrant): Pick<Refusal, 'reason' | 'message'> | undefined {
+    const known = this.#of(grant);
+    return known ? known.refusal : onRecord(grant);
   }
 
   #of(grant: ParsedGrant): Remembered | undefined {
@@ -73,8 +90,12 @@ function reasonOf(error: unknown): Refusal['reason'] | undefined {
   return error instanceof ForeignObjectError ? 'ForeignObject' : undefined;
 }
 
-/** Whether a refusal was on record for this request before hallpass started. */
-function saysRefused({ status, hash }: ParsedGrant): boolean {
-  const refusals: string[] = ['DeadManRefused', 'ForeignObject'] satisfies Refusal['reason'][];
-  return status.specHash === hash && (status.reasons ?? []).some(({ reason }) => refusals.includes(reason));
+/** The refusal of this request that its status tells of. */
+function onRecord({ status, hash }: ParsedGrant): Pick<Refusal, 'reason' | 'message'> | undefined {
+  if (status.specHash !== hash) return undefined;
+  for (const { reason, message } of status.reasons ?? []) {
+    const refused = REASONS.find((each) => each === reason);
+    if (refused) return { reason: refused, message };
+  }
+  return undefined;
 }

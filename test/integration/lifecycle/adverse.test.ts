@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
+import { jobs } from '../../../src/kube/kinds.ts';
 import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
 import { type Replica, startReplica } from './replica.ts';
 
@@ -62,6 +63,26 @@ describe('a replica under adverse conditions', function () {
     );
     letThrough();
     expect((await stage.closed(ref))?.outcome).to.equal('Revoked');
+  });
+
+  it('ends a grant whose Job is refused, although whether it still would be can not be found out', async () => {
+    const ref = { namespace: await stage.namespace('adverse-trial'), name: 'refused' };
+    await stage.identity(ref.namespace);
+    const given = await stage.give(grantManifest(ref));
+    const creating = about('POST', 'jobs', ref.namespace);
+    const message = 'jobs.batch is forbidden: exceeded quota: no-jobs';
+    const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 403, reason: 'Forbidden', message };
+    const allow = replica.proxy.fail(creating, { status: 403, body }, Number.POSITIVE_INFINITY);
+    const job = { namespace: ref.namespace, name: `hallpass-${given.metadata.uid}` };
+    await stage.remove(jobs, job);
+    await stage.phase(ref, 'Suspended', 'DeadManRefused');
+    allow();
+    replica.proxy.fail(creating, { status: 500 }, Number.POSITIVE_INFINITY);
+    // Later than it is tried again.
+    replica.setClock(20_000);
+    await stage.remove(agentIdentities, { namespace: ref.namespace, name: 'triage' });
+    await stage.phase(ref, 'Expired', 'AgentDeleted');
+    expect((await stage.closed(ref))?.outcome).to.equal('Expired');
   });
 
   describe('which refuses to delete bindings for a while', () => {

@@ -55,6 +55,15 @@ describe('a refusal to make what gives access', () => {
     expect(state.tried).to.deep.equal([0]);
   });
 
+  it('is what the status says where the first trial after a restart fails for another reason', async () => {
+    const { state, refusals } = watched();
+    state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'a broken webhook' });
+    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota' }];
+    const before = grant({ status: { phase: 'Suspended', specHash: grant().hash, reasons } });
+    const stands = { reason: 'DeadManRefused', message: 'exceeded quota', retryAt: NOON + 15_000 };
+    expect(await refusals.standing(before)).to.deep.equal(stands);
+  });
+
   it('of one spec is none of the next', async () => {
     const { state, refusals } = watched();
     refusals.note(grant(), QUOTA);
@@ -62,13 +71,14 @@ describe('a refusal to make what gives access', () => {
     expect(state.tried).to.deep.equal([]);
   });
 
-  it('gives way to the gates where the namespace is no longer enabled, and passes other errors on', async () => {
+  it('stands where a trial fails for another reason, and gives way to the gates where the namespace is no longer enabled', async () => {
     const { state, refusals } = watched();
     refusals.note(grant(), new ForeignObjectError('somebody made it'));
     state.now += 15_000;
     state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'down' });
-    const failed = await refusals.standing(grant()).catch((error) => error);
-    expect(failed).to.equal(state.outcome);
+    const stands = { reason: 'ForeignObject', message: 'somebody made it', retryAt: state.now + 30_000 };
+    expect(await refusals.standing(grant())).to.deep.equal(stands);
+    state.now += 30_000;
     state.outcome = new ApiError({ status: 403, reason: 'Forbidden', message: 'cannot create resource' });
     expect(await refusals.standing(grant())).to.equal(undefined);
   });
