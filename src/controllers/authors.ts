@@ -23,12 +23,18 @@ export const MOST_QUESTIONS = 512;
 /** An answer serves everyone who asks the same within this time, in milliseconds. */
 const ANSWER_AGE = 2_000;
 
+/** How many are asked at the same time, for all grants together: whatever else hallpass sends must not wait behind them. */
+const QUESTIONS_AT_ONCE = 16;
+
 const review = z.object({ status: z.object({ allowed: z.boolean() }) });
 
 /** Asks, and remembers for a moment, so that a thousand grants by one pipeline don't ask a thousand times. */
 export class AuthorCheck {
   readonly #client: Client;
   readonly #answers = new Map<string, { at: number; allowed: Promise<boolean> }>();
+
+  readonly #waiting: (() => void)[] = [];
+  #asking = 0;
 
   constructor(client: Client) {
     this.#client = client;
@@ -78,11 +84,23 @@ export class AuthorCheck {
     const known = this.#answers.get(key);
     if (known && now - known.at < ANSWER_AGE) return known.allowed;
     this.#forgetOld(now);
-    const allowed = this.#review(author, attributes);
+    const allowed = this.#inTurn(() => this.#review(author, attributes));
     this.#answers.set(key, { at: now, allowed });
     // A question that got no answer is asked again.
     allowed.catch(() => this.#answers.delete(key));
     return allowed;
+  }
+
+  async #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#asking < QUESTIONS_AT_ONCE) this.#asking += 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await ask();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#asking -= 1;
+    }
   }
 
   async #review(author: Stamp, resourceAttributes: Attributes): Promise<boolean> {

@@ -108,6 +108,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       timeoutMs: RECONCILE_TIMEOUT,
       sources: name === 'grants' ? [] : rest,
       urgent,
+      urgentWorkers: name === 'grants' ? 4 : 0,
     });
   const again = (queue: Queue, objects: KubeObject[]) => {
     for (const { metadata } of objects) queue.add(keyOf(metadata), { priority: INITIAL });

@@ -44,6 +44,8 @@ export function startController(o: {
   name: string;
   queue: Queue;
   workers: number;
+  /** How many more workers take only URGENT keys, so that these find one whatever the others wait for. Default 0. */
+  urgentWorkers?: number;
   reconcile: Reconcile;
   log: Log;
   metrics: KubeMetrics;
@@ -121,9 +123,9 @@ export function startController(o: {
     }
   }
 
-  async function work(): Promise<void> {
+  async function work(least?: number): Promise<void> {
     for (;;) {
-      const taken = await o.queue.get();
+      const taken = await o.queue.get(least);
       if (taken === undefined) return;
       try {
         await handle(taken.key, taken.priority);
@@ -136,7 +138,9 @@ export function startController(o: {
   async function run(): Promise<void> {
     await allSynced(o.name, o.sources ?? [], stopping.signal, setTimer);
     if (stopping.signal.aborted) return;
-    await Promise.all(Array.from({ length: o.workers }, work));
+    const workers = Array.from({ length: o.workers }, () => work());
+    const urgentWorkers = Array.from({ length: o.urgentWorkers ?? 0 }, () => work(URGENT));
+    await Promise.all([...urgentWorkers, ...workers]);
   }
 
   const stopped = run();

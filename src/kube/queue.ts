@@ -37,7 +37,7 @@ export class Queue {
   readonly #failures = new Map<string, number>();
   readonly #alarm: Alarm;
   readonly #metrics: QueueMetrics | undefined;
-  readonly #takers: ((taken: QueuedKey | undefined) => void)[] = [];
+  readonly #takers: { least: number; take: (taken: QueuedKey | undefined) => void }[] = [];
   #order = 0;
   #lowest = Number.NEGATIVE_INFINITY;
   #shutDown = false;
@@ -110,11 +110,14 @@ export class Queue {
     this.#handOut();
   }
 
-  /** The next key, when there is one; undefined once the queue was shut down. Whoever gets a key must call `done`. */
-  get(): Promise<QueuedKey | undefined> {
+  /**
+   * The next key, when there is one, of at least this priority if one is named; undefined once the queue was shut down.
+   * Whoever gets a key must call `done`.
+   */
+  get(least = Number.NEGATIVE_INFINITY): Promise<QueuedKey | undefined> {
     if (this.#shutDown) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      this.#takers.push(resolve);
+      this.#takers.push({ least, take: resolve });
       this.#handOut();
     });
   }
@@ -137,7 +140,7 @@ export class Queue {
     this.#entries.clear();
     while (this.#waiting.pop() !== undefined);
     while (this.#ready.pop() !== undefined);
-    for (const resolve of this.#takers.splice(0)) resolve(undefined);
+    for (const { take } of this.#takers.splice(0)) take(undefined);
     this.#metrics?.depth(0);
   }
 
@@ -162,16 +165,19 @@ export class Queue {
   }
 
   #handOut(): void {
-    for (let first = this.#ready.peek(); first && first.value.priority >= this.#lowest; first = this.#ready.peek()) {
-      const taker = this.#takers.shift();
-      if (taker === undefined) break;
-      const entry = first.value;
+    for (let entry = this.#ready.peek()?.value; entry !== undefined; entry = this.#ready.peek()?.value) {
+      const { priority } = entry;
+      if (priority < this.#lowest) break;
+      const at = this.#takers.findIndex(({ least }) => least <= priority);
+      const [taker] = at < 0 ? [] : this.#takers.splice(at, 1);
+      // Who doesn't take the highest priority takes no other.
+      if (!taker) break;
       this.#ready.pop();
       this.#entries.delete(entry.key);
       const now = this.#now();
       this.#running.set(entry.key, now);
       this.#metrics?.waited(Math.max(0, now - entry.readyAt) / 1000);
-      taker({ key: entry.key, priority: entry.priority });
+      taker.take({ key: entry.key, priority });
     }
     this.#metrics?.depth(this.length);
   }

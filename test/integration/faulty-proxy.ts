@@ -13,8 +13,8 @@ export type FaultyProxy = {
   requests: { method: string; url: URL }[];
   /** Answers the next `times` matching requests itself, or those until the function that it returns is called. */
   fail: (matches: Matcher, fault: Fault, times?: number) => () => void;
-  /** Keeps the next matching request back: `arrived` when it has come, passed on when it is released. */
-  hold: (matches: Matcher) => { arrived: Promise<void>; release: () => void };
+  /** Keeps the next `times` matching requests back, passed on when released; `arrived` once the first has come. */
+  hold: (matches: Matcher, times?: number) => { arrived: Promise<void>; release: () => void };
   /** Resolves with the next matching request from now on, as soon as it comes. */
   next: (matches: Matcher) => Promise<URL>;
   /** Resolves when the next watch from now on is open. */
@@ -50,7 +50,7 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
   const requests: FaultyProxy['requests'] = [];
   const faults: { matches: Matcher; fault: Fault; left: number }[] = [];
   const waiting: { matches: Matcher; resolve: (url: URL) => void }[] = [];
-  const holding: { matches: Matcher; arrive: () => void; released: Promise<void> }[] = [];
+  const holding: { matches: Matcher; left: number; arrive: () => void; released: Promise<void> }[] = [];
   const opening: (() => void)[] = [];
   const watches = new Set<OpenWatch>();
   const sockets = new Set<Socket>();
@@ -105,9 +105,9 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
       waiting.splice(waiting.indexOf(each), 1);
       each.resolve(url);
     }
-    const held = holding.findIndex(({ matches }) => matches(url, method));
-    const [hold] = held < 0 ? [] : holding.splice(held, 1);
+    const hold = holding.find(({ left, matches }) => left > 0 && matches(url, method));
     if (hold) {
+      hold.left -= 1;
       hold.released.then(() => answer(url, method, incoming, response));
       hold.arrive();
     } else {
@@ -164,11 +164,18 @@ export async function startFaultyProxy(credentials: Credentials): Promise<Faulty
         added.left = 0;
       };
     },
-    hold(matches) {
+    hold(matches, times = 1) {
       const arrived = Promise.withResolvers<void>();
       const released = Promise.withResolvers<void>();
-      holding.push({ matches, arrive: arrived.resolve, released: released.promise });
-      return { arrived: arrived.promise, release: released.resolve };
+      const added = { matches, left: times, arrive: arrived.resolve, released: released.promise };
+      holding.push(added);
+      return {
+        arrived: arrived.promise,
+        release() {
+          added.left = 0;
+          released.resolve();
+        },
+      };
     },
     next: (matches) => new Promise((resolve) => waiting.push({ matches, resolve })),
     nextOpen: () => new Promise((resolve) => opening.push(resolve)),

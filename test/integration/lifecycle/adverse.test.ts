@@ -85,6 +85,28 @@ describe('a replica under adverse conditions', function () {
     expect((await stage.closed(ref))?.outcome).to.equal('Expired');
   });
 
+  it('takes access away while its questions about the authors of many grants get no answer', async () => {
+    const ref = { namespace: await stage.namespace('adverse-asking'), name: 'stopped' };
+    await stage.identity(ref.namespace);
+    const { metadata } = await stage.give(grantManifest(ref));
+    const isQuestion = (url: URL) => url.pathname.endsWith('/subjectaccessreviews');
+    const asked = replica.proxy.requests.length;
+    const asking = replica.proxy.hold(isQuestion, Number.POSITIVE_INFINITY);
+    const many = Array.from({ length: 40 }, (_, at) => ({ namespace: ref.namespace, name: `asks-${at}` }));
+    for (const each of many) {
+      const resourceNames = Array.from({ length: 8 }, (_, at) => `${each.name}-${at}`);
+      await stage.create(grantManifest(each, { permissions: [{ verbs: ['get'], resourceNames }] }));
+    }
+    for (const each of many) await stage.until(replica.caches.grants, each, (now) => now !== undefined);
+    await asking.arrived;
+    await stage.remove(agentGrants, ref);
+    await stage.nothingLeft(metadata.uid);
+    const questions = replica.proxy.requests.slice(asked).filter(({ url }) => isQuestion(url));
+    expect(questions).to.have.lengthOf(16);
+    asking.release();
+    for (const each of many) await stage.phase(each, 'Active');
+  });
+
   describe('which refuses to delete bindings for a while', () => {
     /** From the first to the last of so many attempts the delay would double each time, if nothing bounded it. */
     const ATTEMPTS = 13;

@@ -23,6 +23,7 @@ function start(
   reconcile: Reconcile,
   o: {
     workers?: number;
+    urgentWorkers?: number;
     timeoutMs?: number;
     urgent?: (key: string) => boolean;
     sources?: { synced(): Promise<void> }[];
@@ -37,6 +38,7 @@ function start(
     name: 'grants',
     queue,
     workers: o.workers ?? 1,
+    urgentWorkers: o.urgentWorkers,
     log,
     metrics: createKubeMetrics(registry),
     timeoutMs: o.timeoutMs ?? 30_000,
@@ -71,6 +73,22 @@ describe('startController', () => {
       { key: 'demo/b', priority: INITIAL, at: 0 },
     ]);
     expect(await results()).to.deep.equal({ success: 2 });
+    await controller.stop();
+  });
+
+  it('has workers for urgent keys alone, which find one while all others wait', async () => {
+    const waiting = gate();
+    const { queue, calls, controller } = start(
+      (key) => (key === 'due' ? Promise.resolve(undefined) : waiting.promise),
+      { workers: 2, urgentWorkers: 1 },
+    );
+    for (const key of ['a', 'b', 'c']) queue.add(key);
+    queue.add('due', { priority: URGENT });
+    await settle();
+    expect(calls.map(({ key }) => key)).to.have.members(['a', 'b', 'due']);
+    waiting.resolve(undefined);
+    await settle();
+    expect(calls.map(({ key }) => key)).to.include('c');
     await controller.stop();
   });
 

@@ -41,6 +41,18 @@ describe('Queue', () => {
     expect(await drain(queue)).to.deep.equal(['due', 'first', 'second', 'third', 'initial']);
   });
 
+  it('gives who asks for urgent keys nothing else, and others whatever comes', async () => {
+    const { queue } = start();
+    const urgent = queue.get(URGENT);
+    const any = queue.get();
+    queue.add('first');
+    expect(await any).to.deep.equal({ key: 'first', priority: NORMAL });
+    queue.add('second');
+    queue.add('due', { priority: URGENT });
+    expect(await urgent).to.deep.equal({ key: 'due', priority: URGENT });
+    expect(await queue.get()).to.deep.equal({ key: 'second', priority: NORMAL });
+  });
+
   it('lets every change pass the initial list, which stays in its own order', async () => {
     const { queue } = start();
     for (let i = 0; i < 5; i++) queue.add(`listed-${i}`, { priority: INITIAL });
