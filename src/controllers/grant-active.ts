@@ -21,6 +21,7 @@ import { deadManOf, refusedDeadMan } from './grant-status.ts';
 import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
+import type { Repairs } from './repairs.ts';
 import { namespacesOf, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 const ISSUING: Finding = { reason: 'Issuing', message: 'every gate is passed; the access is being created' };
@@ -33,6 +34,7 @@ export class GrantActivation {
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
   readonly #refusals: Refusals;
+  readonly #repairs: Repairs;
 
   constructor(o: {
     cluster: Cluster;
@@ -40,12 +42,14 @@ export class GrantActivation {
     record: GrantRecord;
     metrics: GrantMetrics;
     refusals: Refusals;
+    repairs: Repairs;
   }) {
     this.#cluster = o.cluster;
     this.#issuer = o.issuer;
     this.#record = o.record;
     this.#metrics = o.metrics;
     this.#refusals = o.refusals;
+    this.#repairs = o.repairs;
   }
 
   /** Active: whatever is missing is made, in the order of issue.ts, and the status follows. */
@@ -57,6 +61,18 @@ export class GrantActivation {
       const late = placements.some(({ job }) => verdict.term && correctedDeadline(job, verdict.term.end) !== undefined);
       await this.#sayActive(snapshot, verdict, late ? await this.#issuer.prepare(snapshot.receipt.spec) : placements);
       return undefined;
+    }
+    if (isRepair(snapshot) && !verdict.narrows) {
+      const requeueAfterMs = this.#repairs.wait(keyOf(grant.metadata));
+      if (requeueAfterMs > 0) {
+        await this.#record.write(grant, {
+          ...this.#record.standing(snapshot, verdict),
+          settled: false,
+          deadMan: this.#record.cachedDeadMan(grant.metadata.uid),
+        });
+        return { requeueAfterMs, priority: NORMAL };
+      }
+      this.#repairs.note(keyOf(grant.metadata));
     }
     try {
       const result = await this.#issue(snapshot, verdict);
@@ -80,7 +96,7 @@ export class GrantActivation {
     const receipt = isLive(snapshot) ? snapshot.receipt : await this.#claim(snapshot, verdict);
     if (!receipt?.spec) return { requeueAfterMs: 0 };
     const spec = receipt.spec;
-    const repaired = grant.status.phase === 'Active' && isLive(snapshot);
+    const repaired = isRepair(snapshot);
     if (verdict.narrows) await this.#narrow(snapshot, spec);
     // What a leader that was overtaken left where the grant doesn't reach.
     await this.#withdraw(grant, straysOf(this.#cluster.caches, grant.metadata.uid, spec.access));
@@ -230,4 +246,9 @@ export class GrantActivation {
       return job && role && binding ? [{ namespace, job, role, binding }] : [];
     });
   }
+}
+
+/** Whether the grant has its access already, so that making it is putting it back. */
+function isRepair(snapshot: Snapshot): boolean {
+  return snapshot.grant.status.phase === 'Active' && isLive(snapshot);
 }

@@ -20,6 +20,7 @@ import { type GrantRecord, termOf } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
+import type { Repairs } from './repairs.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 import { dueAt } from './watches.ts';
@@ -36,6 +37,7 @@ export class GrantReconciler {
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
   readonly #refusals: Refusals;
+  readonly #repairs: Repairs;
   readonly #stranded: Stranded;
   readonly #guardProblems: () => string[];
   readonly #complete: () => boolean;
@@ -57,6 +59,7 @@ export class GrantReconciler {
     deadlines: Deadlines;
     metrics: GrantMetrics;
     refusals: Refusals;
+    repairs: Repairs;
     stranded: Stranded;
     guardProblems: () => string[];
     /** Whether the caches hold all that a decision rests on. */
@@ -69,6 +72,7 @@ export class GrantReconciler {
     this.#record = o.record;
     this.#metrics = o.metrics;
     this.#refusals = o.refusals;
+    this.#repairs = o.repairs;
     this.#stranded = o.stranded;
     this.#guardProblems = o.guardProblems;
     this.#complete = o.complete;
@@ -89,6 +93,7 @@ export class GrantReconciler {
     if (!grant) {
       this.#deadlines.set(key, undefined);
       this.#refusals.forget(key);
+      this.#repairs.forget(key);
       this.#unbound.delete(key);
       this.#taking.delete(key);
       return undefined;
@@ -114,6 +119,7 @@ export class GrantReconciler {
   #follow(key: string, snapshot: Snapshot, verdict: Verdict): Promise<Result> {
     if (isTerminal(verdict.phase)) {
       this.#refusals.forget(key);
+      this.#repairs.forget(key);
       return this.#end(snapshot, verdict);
     }
     // An end that was called off, as when an expired identity is given more time, before it was on record.

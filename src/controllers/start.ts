@@ -22,6 +22,7 @@ import { sweep } from './janitor.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
+import { Repairs } from './repairs.ts';
 import { Stranded } from './stranded.ts';
 import { watchChanges } from './watches.ts';
 import { heldBindings } from './withdraw.ts';
@@ -68,14 +69,16 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
   const record = new GrantRecord(cluster, events);
   const issuer = new Issuer(cluster, o.image);
   const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
+  const repairs = new Repairs();
   const grants = new GrantReconciler({
     cluster,
     record,
-    activation: new GrantActivation({ cluster, issuer, record, metrics, refusals }),
+    activation: new GrantActivation({ cluster, issuer, record, metrics, refusals, repairs }),
     authors,
     deadlines: lapses,
     metrics,
     refusals,
+    repairs,
     stranded: new Stranded({ cluster, resource: agentGrants, wake: (key) => queues.grants.add(key) }),
     guardProblems: () => guards.problems,
     complete,

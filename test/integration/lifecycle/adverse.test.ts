@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { jobs } from '../../../src/kube/kinds.ts';
+import { jobs, roles } from '../../../src/kube/kinds.ts';
 import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
 import { type Replica, startReplica } from './replica.ts';
 
@@ -83,6 +83,32 @@ describe('a replica under adverse conditions', function () {
     await stage.remove(agentIdentities, { namespace: ref.namespace, name: 'triage' });
     await stage.phase(ref, 'Expired', 'AgentDeleted');
     expect((await stage.closed(ref))?.outcome).to.equal('Expired');
+  });
+
+  it('puts back ever more slowly what something deletes each time, and mends it once that is over', async () => {
+    const ref = { namespace: await stage.namespace('adverse-undone'), name: 'deleted' };
+    await stage.identity(ref.namespace);
+    const { metadata } = await stage.give(grantManifest(ref));
+    const role = { namespace: ref.namespace, name: `hallpass-${metadata.uid}` };
+    let deleting = true;
+    const again = () => {
+      if (deleting && stage.seen.roles.get(role)) stage.remove(roles, role).catch(() => undefined);
+    };
+    stage.seen.roles.subscribe(again);
+    const times: number[] = [];
+    for (let repair = 0; repair < 12; repair += 1) {
+      const made = replica.proxy.next(about('POST', 'roles', ref.namespace));
+      if (repair === 0) again();
+      await made;
+      times.push(performance.now());
+    }
+    const [tenth = 0, eleventh = 0, twelfth = 0] = times.slice(9);
+    expect(eleventh - tenth).to.be.within(900, 3_000);
+    expect(twelfth - eleventh).to.be.within(1_900, 5_000);
+    deleting = false;
+    again();
+    await stage.until(stage.seen.roles, role, (now) => now !== undefined);
+    await stage.phase(ref, 'Active');
   });
 
   it('takes access away while its questions about the authors of many grants get no answer', async () => {
