@@ -3,6 +3,7 @@
 import type { GrantSpec, GrantStamps } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { receiptName } from '../api/request.ts';
+import { printable } from '../text.ts';
 import type { GrantKey, Rule } from './grant-objects.ts';
 
 /** The receipt as it is created, before the first right exists. Times are RFC 3339. */
@@ -24,8 +25,8 @@ export function renderReceipt(o: {
       specHash: o.specHash,
       agent: { name: o.spec.agent, uid: o.agentUid },
       // Without their groups: the record says who, and up to 1,024 groups would make it large.
-      creator: { username: creator.username, uid: creator.uid },
-      requester: { username: requester.username, uid: requester.uid },
+      creator: { username: shown(creator.username), uid: creator.uid },
+      requester: { username: shown(requester.username), uid: requester.uid },
       task: o.spec.task,
       access: o.access.map(({ namespace, rules }) => ({
         namespace,
@@ -40,4 +41,9 @@ export function renderReceipt(o: {
       expiresAt: o.expiresAt,
     },
   };
+}
+
+/** A user name comes from whoever vouches for users, who may let them choose it, and a column prints it. */
+function shown(username: string): string {
+  return printable(username, 1024);
 }

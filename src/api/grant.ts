@@ -6,14 +6,26 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, NAME_LIMIT, VERSION } from './names.ts';
 import { nameMissing, nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
 import { specHash } from './request.ts';
-import { duration, line, listOf, namespaceName, objectName, required, ruled, text, time } from './schema.ts';
+import {
+  duration,
+  line,
+  listOf,
+  namespaceName,
+  objectName,
+  PRINTABLE,
+  required,
+  ruled,
+  text,
+  time,
+  UNPRINTABLE,
+} from './schema.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
 const NAME_PART = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const API_GROUP = '^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$';
 const RESOURCE = `^([*]|${NAME_PART})(/([*]|${NAME_PART})){0,3}$`;
 const VERB = '^([*]|[a-z]([-a-z0-9:]*[a-z0-9])?)$';
-const RESOURCE_NAME = '^[^\\x00-\\x20\\x7f/%]+$';
+const RESOURCE_NAME = `^[^ /%${UNPRINTABLE}]+$`;
 
 const permission = z.object({
   namespaces: listOf(namespaceName(), {
@@ -91,10 +103,10 @@ const validity = ruled(
 );
 
 const task = z.object({
-  description: text({ min: 1, max: 1024 }).describe(
-    'What the agent is to do, for people and the record. It never decides anything, and editing it is no new request.',
+  description: line(1024, 'say what the agent is to do').describe(
+    'What the agent is to do, for people and the record, in one line. It never decides anything, and editing it is no new request.',
   ),
-  ref: line(256)
+  ref: line(256, 'say where the task is tracked, or leave ref out')
     .optional()
     .describe(
       'Where the task is tracked: a ticket, an incident, a URL. A new ref makes the same request a new one, which is how to ask again.',
@@ -167,12 +179,17 @@ export const grantStatus = z.object({
     .describe(
       'Where the grant stands, in one word. The agent has access only while it is Active; Expired, Revoked and Denied are final.',
     ),
-  message: text({ max: STATUS_LIMITS.message })
+  message: text({ max: STATUS_LIMITS.message, pattern: PRINTABLE })
     .optional()
     .describe('Where the grant stands, and what helps, in a sentence for people.'),
   reasons: listOf(reason, { max: STATUS_LIMITS.reasons })
     .optional()
     .describe('Every check that is not passed, not only the first.'),
+  requester: text({ max: 1024, pattern: PRINTABLE })
+    .optional()
+    .describe(
+      'User name of stamps.requester, made safe to print: what a terminal would act on stands there as an escape.',
+    ),
   requestedAt: time().optional().describe('When hallpass first saw this request.'),
   startTime: time().optional().describe('When access began.'),
   expiresAt: time().optional().describe('When access ends. It is fixed before access begins and never moves later.'),
@@ -231,7 +248,7 @@ export const agentGrantKind: KindDefinition = {
     {
       name: 'Requester',
       type: 'string',
-      jsonPath: '.stamps.requester.username',
+      jsonPath: '.status.requester',
       description: 'Who last changed the spec.',
       priority: 1,
     },

@@ -10,10 +10,12 @@ import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
 const owner = z.object({
   kind: z.enum(['User', 'Group']).describe('Whether name is the name of a User or of a Group.'),
-  name: line(256).describe(
+  name: line(256, 'name the user or group that answers for the agent').describe(
     'The user or group that answers for the agent, as the cluster knows it (`kubectl auth whoami` prints both).',
   ),
-  contact: line(256).optional().describe('How to reach the owner: a mail address, a channel, an on-call rota.'),
+  contact: line(256, 'say how to reach the owner, or leave contact out')
+    .optional()
+    .describe('How to reach the owner: a mail address, a channel, an on-call rota.'),
 });
 
 const boundary = z.object({
@@ -34,9 +36,11 @@ const boundary = z.object({
 
 export const identitySpec = z.object({
   purpose: required(
-    text({ min: 1, max: 512 }),
+    line(512, 'say what the agent is for'),
     'say what the agent is for, so that a reader can judge whether its grants fit: set spec.purpose',
-  ).describe('Required. What the agent is for, in a sentence or two that let a stranger judge whether a grant fits.'),
+  ).describe(
+    'Required. What the agent is for, in a sentence or two that let a stranger judge whether a grant fits. One line.',
+  ),
   owner: required(
     owner,
     'an agent needs someone who answers for it: set spec.owner.kind (User or Group) and spec.owner.name',

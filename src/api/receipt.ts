@@ -6,10 +6,12 @@ import { PHASES, REASONS } from './conditions.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
-import { line, listOf, namespaceName, objectName, ruled, text, time, uid } from './schema.ts';
+import { line, listOf, namespaceName, objectName, PRINTABLE, ruled, text, time, uid } from './schema.ts';
 
 const person = z.object({
-  username: text({ max: 1024 }).describe('User name, as the API server authenticated it.'),
+  username: text({ max: 1024, pattern: PRINTABLE }).describe(
+    'User name, as the API server authenticated it; what a terminal would act on stands there as an escape.',
+  ),
   uid: text({ max: 1024 }).optional().describe('Uid of the user, where the API server knew one.'),
 });
 
@@ -59,8 +61,8 @@ export const receiptSpec = ruled(
     requester: person.describe('Who last changed its spec.'),
     task: z
       .object({
-        description: text({ min: 1, max: 1024 }).describe('What the access was for.'),
-        ref: line(256).optional().describe('Where the task is tracked.'),
+        description: line(1024, 'say what the access was for').describe('What the access was for.'),
+        ref: line(256, 'say where the task is tracked').optional().describe('Where the task is tracked.'),
       })
       .describe('The task, as the grant stated it.'),
     access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
@@ -78,7 +80,7 @@ export const receiptStatus = z.object({
       `How the access ended. Expired: ${PHASES.Expired} Revoked: ${PHASES.Revoked} Superseded: ${REASONS.Superseded} Absent while it is live.`,
     ),
   endedAt: time().optional().describe('When access had been removed everywhere.'),
-  reason: text({ max: 128 }).optional().describe('Why it ended, as one word for machines.'),
+  reason: text({ max: 128, pattern: PRINTABLE }).optional().describe('Why it ended, as one word for machines.'),
   message: text({ max: 4096 }).optional().describe('Why it ended, for people.'),
 });
 

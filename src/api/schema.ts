@@ -47,7 +47,7 @@ export function required<S extends z.ZodType>(schema: S, message: string): S {
 
 /** A string of `min` to `max` code points (as the API server counts them), and of this form when a pattern is given. */
 export function text(o: { min?: number; max: number; pattern?: string }): z.ZodString {
-  const pattern = o.pattern === undefined ? undefined : new RegExp(o.pattern);
+  const pattern = o.pattern === undefined ? undefined : new RegExp(o.pattern, 'u');
   return z
     .string()
     .superRefine((value, context) => {
@@ -83,9 +83,28 @@ export function objectName(max = 253): z.ZodString {
   return text({ min: 1, max, pattern: `^${LABEL}(\\.${LABEL})*$` });
 }
 
-/** One line without control characters: names of users and groups, references. */
-export function line(max: number): z.ZodString {
-  return text({ min: 1, max, pattern: '^[^\\x00-\\x1f\\x7f]+$' });
+/**
+ * Inside a character class: controls, format characters (right-to-left and zero-width marks), line and paragraph separators.
+ * kubectl prints a column as it is stored, and there they would move the cursor, reorder or hide what stands beside them.
+ */
+export const UNPRINTABLE = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}';
+
+/** Of a string that a column prints and that hallpass itself writes, by `printable`. */
+export const PRINTABLE = `^[^${UNPRINTABLE}]*$`;
+
+/** A string whose form is checked by a rule rather than a pattern, so that the refusal says how to write one. */
+export function worded(max: number, form: string, message: string): z.ZodString {
+  const pattern = new RegExp(form, 'u');
+  return ruled(text({ max }), [{ cel: `self.matches(r'${form}')`, message, holds: (value) => pattern.test(value) }]);
+}
+
+/** One line for people: not blank, and nothing in it that a terminal would act on or not show. `wanted` says what it is for. */
+export function line(max: number, wanted: string): z.ZodString {
+  return worded(
+    max,
+    `^\\p{Zs}*[^\\p{Zs}${UNPRINTABLE}][^${UNPRINTABLE}]*$`,
+    `${wanted}, in one line that is not blank, without line breaks, tabs, escapes, and marks that are invisible or change direction; in YAML, >- in place of | makes one line of several`,
+  );
 }
 
 /** A uid that the API server gave. */

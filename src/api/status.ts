@@ -1,13 +1,15 @@
 // The parts of status that the kinds share, with the limits that whoever writes a status must keep to.
 
 import * as z from 'zod';
-import { integer, line, text, time } from './schema.ts';
+import { integer, text, time } from './schema.ts';
 
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
 export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32, name: 1100 } as const;
 
 export const condition = z.object({
-  type: line(63).describe('What the condition is about, such as Ready. The reference lists every type.'),
+  type: text({ min: 1, max: 63, pattern: '^[A-Za-z0-9./_-]+$' }).describe(
+    'What the condition is about, such as Ready. The reference lists every type.',
+  ),
   status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
   reason: text({ max: 128, pattern: '^[A-Za-z][A-Za-z0-9]*$' }).describe(
     'Why the condition has this status, as one word for machines. The reference lists every reason.',

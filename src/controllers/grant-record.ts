@@ -4,12 +4,14 @@ import { EVENTS, type EventReason, isTerminal, type Phase, type Reason } from '.
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { API_VERSION, FINALIZER } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { STATUS_LIMITS } from '../api/status.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
+import { printable } from '../text.ts';
 import { type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { deadManOf, grantStatus, type Standing } from './grant-status.ts';
 
@@ -68,7 +70,12 @@ export class GrantRecord {
       if (outcome === 'Superseded' && own) continue;
       const how = own || grant.metadata.deletionTimestamp ? outcome : 'Superseded';
       const { reason, message } = own || grant.metadata.deletionTimestamp ? finding : CHANGED;
-      const status = { outcome: how, endedAt: timestamp(now), reason, message };
+      const status = {
+        outcome: how,
+        endedAt: timestamp(now),
+        reason,
+        message: printable(message, STATUS_LIMITS.message),
+      };
       const { uid, resourceVersion } = metadata;
       // Under its resourceVersion: a leader that was frozen can't rewrite what another has closed meanwhile.
       const patch = { metadata: { uid, resourceVersion }, status };

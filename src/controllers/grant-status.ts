@@ -41,6 +41,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     message,
     // What stands against it; a grant that is active has nothing against it.
     reasons: phase === 'Active' ? undefined : listed(standing.reasons),
+    requester: grant.stamps && printable(grant.stamps.requester.username, 1024),
     requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
     startTime: standing.term ? timestamp(standing.term.start) : undefined,
     expiresAt: standing.term ? timestamp(standing.term.end) : undefined,

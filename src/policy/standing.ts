@@ -1,6 +1,8 @@
 // Rights that an agent has from bindings that hallpass did not make. hallpass can't take them away, so it reports them.
 
 import { grantUidOfObject, serviceAccountName, serviceAccountUser } from '../api/names.ts';
+import { STATUS_LIMITS } from '../api/status.ts';
+import { printable } from '../text.ts';
 
 type Binding = {
   metadata: { name: string; namespace?: string | undefined; labels?: Record<string, string> | undefined };
@@ -66,8 +68,9 @@ export function standingAccess(
     found.push({
       binding,
       ...(namespace ? { namespace } : {}),
-      name,
-      role: `${roleRef.kind}/${roleRef.name}`,
+      // RBAC takes almost anything for a name, and this is for a status.
+      name: printable(name, STATUS_LIMITS.name),
+      role: printable(`${roleRef.kind}/${roleRef.name}`, STATUS_LIMITS.name),
       subject,
     });
   }

@@ -23,6 +23,12 @@ const odd = fc.oneof(
     'a.',
     '..',
     'a\u001bb',
+    'a\u202eb',
+    'a\u009bb',
+    'a\u2028b',
+    'a b c',
+    ' ',
+    '\u3000',
     '🙂',
     'pods/*',
     '*/scale',
@@ -85,7 +91,9 @@ const grant = fc.record({
   agent: present(word),
   task: present(
     fc.record({
-      description: present(seldom(fc.constant('why'), fc.constantFrom('', '🙂'.repeat(1024), 'x'.repeat(1025)))),
+      description: present(
+        seldom(fc.constant('why'), fc.constantFrom('', ' ', 'a\nb', '🙂'.repeat(1024), 'x'.repeat(1025))),
+      ),
       ref: optional(word),
     }),
   ),
@@ -182,6 +190,31 @@ describe('the schema on the API server accepts exactly what zod accepts', () => 
       expect(counts.refused, 'enough that is refused').to.be.above(20);
     };
   }
+
+  it('for every control, format and separator character there is, and for their neighbours', async () => {
+    const special = /[\p{Cc}\p{Cf}\p{Z}]/u;
+    const characters = Array.from({ length: 0x10ffff }, (_, code) => code)
+      .filter((code) => code < 0xd800 || code > 0xdfff)
+      .filter((code) =>
+        [code - 1, code, code + 1].some((near) => special.test(String.fromCodePoint(Math.max(0, near)))),
+      )
+      .map((code) => String.fromCodePoint(code));
+    expect(characters.length).to.be.above(250);
+    for (const character of characters) {
+      for (const contact of [character, `${character}b`]) {
+        const metadata = { name: 'one', namespace: 'default' };
+        const value = {
+          apiVersion: API_VERSION,
+          kind: 'AgentIdentity',
+          metadata,
+          spec: { purpose: 'Triage', owner: { kind: 'Group', name: 'sre', contact } },
+        };
+        const server = await verdict(pathOf(agentIdentities, 'default'), value);
+        const code = `U+${character.codePointAt(0)?.toString(16)}`;
+        expect(server === undefined, `${code}: ${server}`).to.equal(parseIdentity(value).invalid === undefined);
+      }
+    }
+  });
 
   it(
     'for grants',

@@ -164,26 +164,31 @@ describe('hallpass among hostile names and objects', function () {
 
   it('writes no terminal escape, no direction mark and no line break of others into its log, status or events', async () => {
     const namespace = await stage.namespace('hostile');
-    const hostile = 'x\u001b[2J\u001b[31mred\u202egnp.exe\u2028<script>alert(1)</script>\nINFO all is well';
-    await stage.admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${namespace}/agentidentities`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentIdentity',
-      metadata: { namespace, name: 'triage' },
-      spec: { purpose: hostile, owner: { kind: 'User', name: 'jane' } },
+    await stage.identity(namespace);
+    const hostile = 'x\u001b[2J\u001b[31mred\u202egnp.exe\u2028<script>alert(1)\nINFO all is well';
+    await stage.admin.createRaw(`/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/rolebindings`, {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { namespace, name: hostile },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: hostile },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: `system:serviceaccounts:${namespace}` }],
     });
+    const identity = await stage.until(
+      stage.seen.identities,
+      { namespace, name: 'triage' },
+      (now) => now?.status.standingAccess !== undefined,
+    );
+    expect(identity?.status.standingAccess?.[0]?.name).to.contain('\\u{1b}[31mred\\u{202e}gnp.exe\\u{2028}');
     const ref = { namespace, name: 'hostile' };
     const manifest = grantManifest(ref, { duration: '2s' });
-    const spec = { ...manifest.spec, task: { ...manifest.spec.task, description: hostile } };
-    await stage.admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${namespace}/agentgrants`, {
-      ...manifest,
-      spec,
-    });
-    const { status } = await stage.phase(ref, 'Expired');
+    await stage.admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${namespace}/agentgrants`, manifest);
+    await stage.phase(ref, 'Expired');
     const events = await stage.playground.admin(['get', 'events', '-n', namespace, '-o', 'json']);
     const log = readFileSync(stage.playground.hallpass[0]?.logFile ?? '', 'utf8');
     expect(log).to.include('hostile/hostile');
     for (const text of [
-      JSON.stringify(status.conditions),
+      JSON.stringify(identity?.status.standingAccess),
+      JSON.stringify(identity?.status.conditions),
       JSON.parse(events)
         .items.map((event: { message?: string }) => event.message)
         .join(' '),

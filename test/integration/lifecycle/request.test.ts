@@ -135,18 +135,20 @@ describe('a request for access', function () {
     await heard(/^Warning Denied AgentGrant\/told: .*already used/);
   });
 
-  it('harms no terminal by the names that it asks for, nor by the name of its author', async () => {
+  it('harms no terminal by the name of its author', async () => {
     const namespace = await stage().namespace('request-hostile');
     await stage().identity(namespace);
     const hostile = 'eve\u009b31m\u202egnp\u2028<b>\u001b[2J';
     const eve = await tenant(hostile);
     await allow(namespace, 'eve', hostile, 'hallpass-grants-edit');
     const ref = { namespace, name: 'hostile' };
-    const permissions = [{ verbs: ['get'], resourceNames: ['a\u009b2Jb\u202ec\u2028d\u200be'] }];
-    await create(eve, grantManifest(ref, { permissions }));
+    await create(eve, grantManifest(ref));
     const { status, stamps } = await stage().phase(ref, 'Pending', 'CreatorLacksPermission');
     expect(stamps?.creator.username, 'stored as it is').to.equal(hostile);
-    expect(status.message).to.contain('eve\\u{9b}31m\\u{202e}gnp\\u{2028}<b>\\u{1b}[2J').and.contain('a\\u{9b}2Jb');
+    const shown = 'eve\\u{9b}31m\\u{202e}gnp\\u{2028}<b>\\u{1b}[2J';
+    expect(status.message).to.contain(shown);
+    const wide = await stage().playground.kubectl(['get', 'aggrant', '-n', namespace, '-o', 'wide']);
+    expect(wide.stdout).to.contain(shown);
     const told = await stage().poll(
       async () => (await stage().admin.list(events, { namespace })).items.map(({ note }) => note ?? ''),
       (notes) => notes.some((note) => note.includes('gnp')),
@@ -157,7 +159,7 @@ describe('a request for access', function () {
       .filter((line) => line.includes(namespace));
     expect(logged.join(), 'the log says why').to.contain('gnp');
     const stored = [...(status.conditions ?? []), ...(status.reasons ?? [])].map(({ message }) => message);
-    for (const text of [...told, ...logged, ...stored, status.message ?? '']) {
+    for (const text of [...told, ...logged, ...stored, ...wide.stdout.trimEnd().split('\n')]) {
       expect(text).to.not.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
     }
   });
