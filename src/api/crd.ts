@@ -83,7 +83,6 @@ export function objectSchema(kind: KindDefinition): SchemaNode {
   return {
     description: kind.description,
     type: 'object',
-    required: ['spec'],
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
@@ -92,8 +91,13 @@ export function objectSchema(kind: KindDefinition): SchemaNode {
       ...(kind.stamps === undefined ? {} : { stamps: structuralSchema(kind.stamps, kind.stampsDescription) }),
       status: structuralSchema(kind.status, kind.statusDescription),
     },
-    ...(kind.rules.length === 0 ? {} : { 'x-kubernetes-validations': kind.rules.map(validation) }),
+    'x-kubernetes-validations': [specNeeded(kind), ...kind.rules.map(validation)],
   };
+}
+
+function specNeeded({ plural }: KindDefinition) {
+  const message = `say what is wanted: set spec; kubectl explain ${plural}.spec lists its fields`;
+  return validation({ cel: 'has(self.spec)', message, reason: 'FieldValueRequired', fieldPath: '.spec' });
 }
 
 /** The whole CustomResourceDefinition, ready to be written as YAML. */

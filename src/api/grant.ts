@@ -3,64 +3,24 @@
 import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
-import { GROUP, NAME_LIMIT, VERSION } from './names.ts';
+import { GROUP, VERSION } from './names.ts';
 import { nameMissing, nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { permission } from './permission.ts';
 import { specHash } from './request.ts';
 import {
   duration,
+  identityName,
   line,
   listOf,
-  namespaceName,
-  objectName,
   PRINTABLE,
+  recordedTime,
   required,
   ruled,
+  TIME,
   text,
   time,
-  UNPRINTABLE,
 } from './schema.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
-
-const NAME_PART = '[a-z]([-a-z0-9]*[a-z0-9])?';
-const API_GROUP = '^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$';
-const RESOURCE = `^([*]|${NAME_PART})(/([*]|${NAME_PART})){0,3}$`;
-const VERB = '^([*]|[a-z]([-a-z0-9:]*[a-z0-9])?)$';
-const RESOURCE_NAME = `^[^ /%${UNPRINTABLE}]+$`;
-
-const permission = z.object({
-  namespaces: listOf(namespaceName(), {
-    max: 16,
-    atLeastOne: 'name at least one namespace, or leave namespaces out to mean the namespace of the grant',
-  })
-    .optional()
-    .describe(
-      'Namespaces in which the permission holds. Left out: the namespace of the grant. Others must be within the boundary of the identity and must accept grants from here.',
-    ),
-  apiGroups: listOf(text({ max: 253, pattern: API_GROUP }), {
-    max: 16,
-    atLeastOne: 'name at least one API group, such as apps; "" is the core group of pods, services and configmaps',
-  }).describe(
-    'API groups of the resources, such as apps. "" is the core group (pods, services, configmaps); * is every group.',
-  ),
-  resources: listOf(text({ min: 1, max: 253, pattern: RESOURCE }), {
-    max: 16,
-    atLeastOne: 'name at least one resource, such as pods or deployments/scale',
-  }).describe(
-    'Resources in lower-case plural, such as pods, or with a subresource, such as pods/log or deployments/scale. * is every resource.',
-  ),
-  resourceNames: listOf(text({ min: 1, max: 253, pattern: RESOURCE_NAME }), {
-    max: 32,
-    atLeastOne: 'name at least one object, or leave resourceNames out to mean every object',
-  })
-    .optional()
-    .describe(
-      'Names of single objects that the permission is limited to. Left out: every object. list, watch, create and deletecollection do not go by name.',
-    ),
-  verbs: listOf(text({ min: 1, max: 63, pattern: VERB }), {
-    max: 16,
-    atLeastOne: 'name at least one verb, such as get or list',
-  }).describe('What may be done: get, list, watch, create, update, patch, delete, deletecollection. * is every verb.'),
-});
 
 /** When one of the two is a time that can't be read, another rule says so. */
 function endsAfterBeginning({ notBefore, notAfter }: { notBefore?: string; notAfter?: string }): boolean {
@@ -93,7 +53,7 @@ const validity = ruled(
       holds: (value) => value.notAfter !== undefined || value.duration !== undefined,
     },
     {
-      cel: '!has(self.notBefore) || !has(self.notAfter) || self.notAfter > self.notBefore',
+      cel: `!has(self.notBefore) || !has(self.notAfter) || !self.notBefore.matches('${TIME}') || !self.notAfter.matches('${TIME}') || timestamp(self.notAfter) > timestamp(self.notBefore)`,
       fieldPath: '.notAfter',
       message:
         'the end must be later than the beginning: move validity.notAfter after validity.notBefore, or leave notBefore out',
@@ -103,8 +63,11 @@ const validity = ruled(
 );
 
 const task = z.object({
-  description: line(1024, 'say what the agent is to do').describe(
-    'What the agent is to do, for people and the record, in one line. It never decides anything, and editing it is no new request.',
+  description: required(
+    line(1024, 'say what the agent is to do'),
+    'say what the access is for: set spec.task.description',
+  ).describe(
+    'Required. What the agent is to do, for people and the record, in one line. It never decides anything, and editing it is no new request.',
   ),
   ref: line(256, 'say where the task is tracked, or leave ref out')
     .optional()
@@ -115,7 +78,7 @@ const task = z.object({
 
 export const grantSpec = z.object({
   agent: required(
-    objectName(NAME_LIMIT),
+    identityName(),
     'say which agent the access is for: set spec.agent to the name of an AgentIdentity in this namespace',
   ).describe('Required. Name of the AgentIdentity, in the namespace of the grant, that gets the access.'),
   task: required(task, 'say what the access is for: set spec.task.description').describe(
@@ -190,11 +153,13 @@ export const grantStatus = z.object({
     .describe(
       'User name of stamps.requester, made safe to print: what a terminal would act on stands there as an escape.',
     ),
-  requestedAt: time().optional().describe('When hallpass first saw this request.'),
-  startTime: time().optional().describe('When access began.'),
-  expiresAt: time().optional().describe('When access ends. It is fixed before access begins and never moves later.'),
-  endedAt: time().optional().describe('When access had been removed everywhere.'),
-  passingSince: time().optional().describe('While suspended: since when every check has been passed again.'),
+  requestedAt: recordedTime().optional().describe('When hallpass first saw this request.'),
+  startTime: recordedTime().optional().describe('When access began.'),
+  expiresAt: recordedTime()
+    .optional()
+    .describe('When access ends. It is fixed before access begins and never moves later.'),
+  endedAt: recordedTime().optional().describe('When access had been removed everywhere.'),
+  passingSince: recordedTime().optional().describe('While suspended: since when every check has been passed again.'),
   specHash: text({ max: 128 })
     .optional()
     .describe('Digest of the request that this status speaks of. Another digest is another request.'),

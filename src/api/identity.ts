@@ -8,10 +8,14 @@ import { nameRule, openEnvelope, type Parsed, readObject } from './object.ts';
 import { duration, integer, line, listOf, namespaceName, objectName, required, text, time, uid } from './schema.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
+const OWNER_WANTED = 'name the user or group that answers for the agent';
+
 const owner = z.object({
-  kind: z.enum(['User', 'Group']).describe('Whether name is the name of a User or of a Group.'),
-  name: line(256, 'name the user or group that answers for the agent').describe(
-    'The user or group that answers for the agent, as the cluster knows it (`kubectl auth whoami` prints both).',
+  kind: required(z.enum(['User', 'Group']), 'say whether the owner is a User or a Group: set spec.owner.kind').describe(
+    'Required. Whether name is the name of a User or of a Group.',
+  ),
+  name: required(line(256, OWNER_WANTED), `${OWNER_WANTED}: set spec.owner.name`).describe(
+    'Required. The user or group that answers for the agent, as the cluster knows it (`kubectl auth whoami` prints both).',
   ),
   contact: line(256, 'say how to reach the owner, or leave contact out')
     .optional()

@@ -6,7 +6,7 @@ import { PHASES, REASONS } from './conditions.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
-import { line, listOf, namespaceName, objectName, PRINTABLE, ruled, text, time, uid } from './schema.ts';
+import { line, listOf, namespaceName, objectName, PRINTABLE, recordedTime, ruled, text, uid } from './schema.ts';
 
 const person = z.object({
   username: text({ max: 1024, pattern: PRINTABLE }).describe(
@@ -66,8 +66,10 @@ export const receiptSpec = ruled(
       })
       .describe('The task, as the grant stated it.'),
     access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
-    startTime: time().describe('When access began.'),
-    expiresAt: time().describe('When access was to end at the latest. It may have ended before; status says so.'),
+    startTime: recordedTime().describe('When access began.'),
+    expiresAt: recordedTime().describe(
+      'When access was to end at the latest. It may have ended before; status says so.',
+    ),
   }),
   [immutable],
 );
@@ -79,7 +81,7 @@ export const receiptStatus = z.object({
     .describe(
       `How the access ended. Expired: ${PHASES.Expired} Revoked: ${PHASES.Revoked} Superseded: ${REASONS.Superseded} Absent while it is live.`,
     ),
-  endedAt: time().optional().describe('When access had been removed everywhere.'),
+  endedAt: recordedTime().optional().describe('When access had been removed everywhere.'),
   reason: text({ max: 128, pattern: PRINTABLE }).optional().describe('Why it ended, as one word for machines.'),
   message: text({ max: 4096 }).optional().describe('Why it ended, for people.'),
 });

@@ -4,12 +4,14 @@ import { CONDITIONS, EVENTS, PHASES, REASONS, RECEIPT_REASONS } from './conditio
 import { objectSchema, type SchemaNode } from './crd.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
+import { TIME_HINT } from './schema.ts';
 
 /** Page of one kind: what it is, each field with its limits, every rule, and what `kubectl get` shows. */
 export function kindPage(kind: KindDefinition): string {
   const schema = objectSchema(kind);
   const parts = Object.entries(schema.properties ?? {}).filter(([name]) => ['spec', 'stamps', 'status'].includes(name));
-  const rules = rulesBelow('', schema);
+  // What is missing and what is empty may be told with the same words.
+  const rules = [...new Map(rulesBelow('', schema).map((row) => [row.join(), row])).values()];
   return [
     `# ${kind.kind}`,
     escaped(kind.description),
@@ -83,7 +85,8 @@ function typeOf(node: SchemaNode): string {
   if (node.type === 'array')
     return `list of at most ${node.maxItems}: ${node.items === undefined ? '' : typeOf(node.items)}`;
   if (node.enum !== undefined) return node.enum.map((value) => `\`${value}\``).join(' or ');
-  if (node.format === 'date-time') return 'time (RFC 3339)';
+  if (node.format === 'date-time' || node['x-kubernetes-validations']?.some(({ message }) => message === TIME_HINT))
+    return 'time (RFC 3339)';
   if (node.type === 'string' && node.maxLength !== undefined) return `string, at most ${node.maxLength} characters`;
   if (node.type === 'integer' && node.maximum !== undefined && node.maximum < 2 ** 31 - 1) {
     return `integer, ${node.minimum} to ${node.maximum}`;

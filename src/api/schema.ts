@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { DURATION_HINT, DURATION_LENGTH, DURATION_PATTERN, MAX_DURATION_SECONDS, parseDuration } from './duration.ts';
+import { NAME_LIMIT } from './names.ts';
 
 /** A rule that JSON schema can't say: in CEL for the API server, as a function for zod. The message names the remedy. */
 export type Rule<T> = {
@@ -72,15 +73,29 @@ function codePoints(value: string): number {
 }
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const SUBDOMAIN = `${LABEL}([.]${LABEL})*`;
 
-/** The name of a namespace: a DNS label. */
+/** The name of a namespace, a DNS label. */
 export function namespaceName(): z.ZodString {
-  return text({ min: 1, max: 63, pattern: `^${LABEL}$` });
+  return worded(
+    63,
+    `^${LABEL}$`,
+    "must be the name of a namespace, such as demo: lower-case letters, digits and '-'; there is no wildcard",
+  );
+}
+
+/** The name of an identity, as people write it elsewhere. */
+export function identityName(): z.ZodString {
+  return worded(
+    NAME_LIMIT,
+    `^${SUBDOMAIN}$`,
+    "must be the name of an AgentIdentity in this namespace, such as triage: lower-case letters, digits, '-' and '.'",
+  );
 }
 
 /** The name of an object of ours or of a ServiceAccount: a DNS subdomain. */
 export function objectName(max = 253): z.ZodString {
-  return text({ min: 1, max, pattern: `^${LABEL}(\\.${LABEL})*$` });
+  return text({ min: 1, max, pattern: `^${SUBDOMAIN}$` });
 }
 
 /**
@@ -103,7 +118,7 @@ export function line(max: number, wanted: string): z.ZodString {
   return worded(
     max,
     `^\\p{Zs}*[^\\p{Zs}${UNPRINTABLE}][^${UNPRINTABLE}]*$`,
-    `${wanted}, in one line that is not blank, without line breaks, tabs, escapes, and marks that are invisible or change direction; in YAML, >- in place of | makes one line of several`,
+    `${wanted}, in one line of text: not blank, no line breaks (in YAML, >- in place of | joins lines), no tabs, no escapes, no marks that are invisible or change direction`,
   );
 }
 
@@ -112,27 +127,39 @@ export function uid(): z.ZodString {
   return text({ min: 1, max: 128 });
 }
 
-// The format date-time of the API server checks the numbers, yet lets pass other letters, separators and offsets.
-const TIME = '^[0-9-]{10}T[0-9:]{8}([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$';
+// RFC 3339 with a zone, on a day that exists. The API server's format date-time lets pass other letters, separators and offsets.
+const DAY = [
+  '[1-9][0-9]{3}-(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])',
+  '[1-9][0-9]{3}-(0[469]|11)-(0[1-9]|[12][0-9]|30)',
+  '[1-9][0-9]{3}-02-(0[1-9]|1[0-9]|2[0-8])',
+  '([1-9][0-9](0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00)-02-29',
+].join('|');
+const HOUR = '([01][0-9]|2[0-3])';
+/** A point in time, for rules in CEL that compare two. */
+export const TIME = `^(${DAY})T${HOUR}(:[0-5][0-9]){2}([.][0-9]{1,9})?(Z|[+-]${HOUR}:[0-5][0-9])$`;
+export const TIME_HINT = 'must be a time as RFC 3339 writes it, with a zone, such as 2026-03-01T09:00:00Z';
+// CEL knows no later one, and a zone west of Greenwich may lead there.
+const LAST_SECOND = '9999-12-31T23:59:59Z';
 const TIME_FORM = new RegExp(TIME);
-const TIME_NUMBERS = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d/;
 
-/** Whether the text is a point in time as RFC 3339 writes it, on a day that exists. */
 function isTime(value: string): boolean {
-  if (!TIME_FORM.test(value) || !TIME_NUMBERS.test(value)) return false;
-  const [year, month, day] = value.slice(0, 10).split('-').map(Number);
-  if (year === undefined || month === undefined || day === undefined) return false;
-  if (day <= 28) return true;
-  const lastDay = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
-  return day <= lastDay;
+  return TIME_FORM.test(value) && Date.parse(value) <= Date.parse(LAST_SECOND);
 }
 
-/** A point in time: RFC 3339 with a zone. */
+/** A point in time that people write: checked by a rule, so that the refusal says how to write one. */
 export function time(): z.ZodString {
-  return z
-    .string()
-    .refine(isTime, { error: 'must be a time as RFC 3339 writes it, such as 2026-03-01T09:00:00Z' })
-    .meta({ format: 'date-time', maxLength: 35, pattern: TIME });
+  return ruled(text({ max: 35 }), [
+    {
+      cel: `self.matches('${TIME}') && timestamp(self) <= timestamp('${LAST_SECOND}')`,
+      message: TIME_HINT,
+      holds: isTime,
+    },
+  ]);
+}
+
+/** A point in time that hallpass itself writes. */
+export function recordedTime(): z.ZodString {
+  return z.string().refine(isTime, { error: TIME_HINT }).meta({ format: 'date-time', maxLength: 35, pattern: TIME });
 }
 
 /** A duration, checked by a rule rather than a pattern, so that the refusal says how to write one. */

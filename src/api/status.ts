@@ -1,7 +1,7 @@
 // The parts of status that the kinds share, with the limits that whoever writes a status must keep to.
 
 import * as z from 'zod';
-import { integer, text, time } from './schema.ts';
+import { integer, recordedTime, text } from './schema.ts';
 
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
 export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32, name: 1100 } as const;
@@ -15,7 +15,7 @@ export const condition = z.object({
     'Why the condition has this status, as one word for machines. The reference lists every reason.',
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('Why the condition has this status, for people.'),
-  lastTransitionTime: time().describe('When the status of the condition last changed.'),
+  lastTransitionTime: recordedTime().describe('When the status of the condition last changed.'),
   observedGeneration: integer(0, Number.MAX_SAFE_INTEGER)
     .optional()
     .describe('The metadata.generation that the condition speaks of.'),
