@@ -57,8 +57,10 @@ export const REASONS = {
   Restoring: 'What had suspended the grant is over; access comes back when it has stayed so for 30 seconds.',
   // Whether the cluster matches the verdict.
   Settled: 'The cluster is as the verdict says; nothing is left to do for now.',
-  Waiting: 'A check is not passed yet; the condition Granted says which.',
-  EditNeeded: 'The request can only proceed after an edit of the object; the condition Granted says which.',
+  Waiting:
+    'A check is not passed yet, and what others change may pass it, in the identity or in the cluster; the condition Granted says which.',
+  EditNeeded:
+    'Nothing that others change lets the request proceed: only an edit of the object itself, or creating it anew; the condition Granted says which.',
   Applying: 'Access is being created, repaired or removed; the last attempt may have failed, and is being repeated.',
   // The dead man's Job.
   DeadManRunning: 'In every target namespace the Job has started that ends access on time when hallpass is down.',
@@ -196,7 +198,8 @@ export const CONDITIONS = {
   },
   Stalled: {
     kinds: ['AgentIdentity', 'AgentGrant'],
-    meaning: 'True when only an edit of the object helps.',
+    meaning:
+      'True when only an edit of the object itself helps, or creating it anew, and nothing that others change in the identity or the cluster.',
     present: 'Only while Ready is False and hallpass can do nothing more by itself.',
     reasons: ['EditNeeded', 'InvalidSpec'],
   },

@@ -13,7 +13,7 @@ import type { Snapshot } from './snapshot.ts';
 export type Finding = {
   reason: Reason;
   message: string;
-  /** Only an edit of the grant or of its identity's boundary helps; waiting doesn't. */
+  /** Only an edit of the grant itself helps, or creating it anew: nothing that others change, the identity's owner included. */
   needsEdit?: boolean;
   /** When time alone changes this. */
   nextCheck?: number;
@@ -85,7 +85,6 @@ const boundaryGate: Gate = ({ identity, grant, access, term, atIssue, activeBefo
     findings.push({
       reason: 'OutsideBoundary',
       message: `namespace ${outside.join(', ')} is outside the boundary of ${agent} (${allowed.join(', ')}); ask for less, or have its owner add to spec.boundary.namespaces`,
-      needsEdit: true,
     });
   }
   const longest = milliseconds(boundary.maxGrantDuration ?? LONGEST);
@@ -99,7 +98,7 @@ const boundaryGate: Gate = ({ identity, grant, access, term, atIssue, activeBefo
     findings.push({
       reason: 'DurationExceedsBoundary',
       message: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than ${limit}`,
-      needsEdit: true,
+      needsEdit: boundary.maxGrantDuration === undefined && !shrinks,
       nextCheck: shrinks ? term.end - longest : undefined,
     });
   }
@@ -120,6 +119,7 @@ const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
         reason: 'StampsMissing',
         message:
           'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
+        needsEdit: true,
       },
     ];
   }

@@ -1,6 +1,6 @@
 // Each gate of a grant on the real API server: it waits and says why, and proceeds by itself once that is mended.
 import { expect } from 'chai';
-import { agentGrants } from '../../../src/api/grant.ts';
+import { agentGrants, type GrantStatus } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { Client, isForbidden } from '../../../src/kube/client.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
@@ -89,11 +89,13 @@ describe('a grant on its way to access', function () {
     );
     const outside = await stage().phase(away, 'Pending', 'OutsideBoundary');
     expect(outside.status.message).to.contain('gate-boundary-other').and.contain('spec.boundary.namespaces');
-    expect(outside.status.conditions?.find(({ type }) => type === 'Stalled')?.status).to.equal('True');
+    const ready = (status: GrantStatus) => status.conditions?.find(({ type }) => type === 'Ready')?.reason;
+    expect(ready(outside.status), 'its owner can pass it without an edit of the grant').to.equal('Waiting');
 
     const long = { namespace, name: 'long' };
     await stage().create(grantManifest(long, { duration: '1h' }));
-    await stage().phase(long, 'Pending', 'DurationExceedsBoundary');
+    const lasting = await stage().phase(long, 'Pending', 'DurationExceedsBoundary');
+    expect(ready(lasting.status)).to.equal('Waiting');
 
     await stage().give(grantManifest({ namespace, name: 'first' }, { duration: '10m' }));
     const second = { namespace, name: 'second' };

@@ -94,6 +94,8 @@ describe('the decision about a new request', () => {
       expect(verdict.phase).to.equal('Pending');
       expect(verdict.reasons.map((finding) => finding.reason)).to.deep.equal([reason]);
       expect(verdict.access).to.deep.equal([]);
+      // Stamps can't be given to a grant that is there; everything else may pass by what others do.
+      expect(verdict.reasons[0]?.needsEdit ?? false).to.equal(reason === 'StampsMissing');
     });
   }
 
