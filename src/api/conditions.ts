@@ -40,7 +40,7 @@ export const REASONS = {
   ConsentMissing:
     'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from. Whoever may patch that Namespace adds it; the built-in role admin may not.',
   ExceedsCeiling:
-    'A permission goes beyond hallpass-grantable as bound in the target namespace. Add to the ceiling or ask for less.',
+    'A permission goes beyond hallpass-grantable as bound in the target namespace. Ask for less, or add to the ceiling; the message has the command.',
   NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',
   GuardsMissing:
     'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',

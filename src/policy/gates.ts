@@ -2,10 +2,11 @@
 
 import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
-import { ANNOTATIONS } from '../api/names.ts';
+import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
+import { raiseCeilingCommand } from './ceiling-command.ts';
 import { forbiddenReach } from './forbidden.ts';
-import { uncoveredRules } from './rules.ts';
+import { covers, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -172,7 +173,7 @@ function consentCommand(namespace: string, accepted: string[]): string {
   return `kubectl annotate --overwrite namespace ${namespace} ${ANNOTATIONS.acceptsGrantsFrom}=${names.join(',')}`;
 }
 
-const ceilingGate: Gate = ({ access, namespaces }) =>
+const ceilingGate: Gate = ({ grant, access, namespaces }) =>
   access.flatMap(({ namespace, rules }): Finding[] => {
     const findings: Finding[] = [];
     const forbidden = new Set(rules.flatMap(forbiddenReach));
@@ -187,9 +188,14 @@ const ceilingGate: Gate = ({ access, namespaces }) =>
     if (!ceiling) return findings;
     const beyond = first(5, uncoveredRules(ceiling, rules)).map(describeRule);
     if (beyond.length > 0) {
+      const lacking = rules.filter((rule) => forbiddenReach(rule).length === 0 && !covers(ceiling, [rule]).covered);
+      const command = raiseCeilingCommand(grant.metadata.name, lacking);
+      const remedy = command
+        ? `raise the ceiling of every enabled namespace, by a cluster admin who runs: ${command}`
+        : `have a cluster admin label a ClusterRole with these rules ${LABELS.aggregateToGrantable}=true`;
       findings.push({
         reason: 'ExceedsCeiling',
-        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${listed(beyond, 4)}; ask for less, or have a cluster admin label a ClusterRole with these rules hallpass.dev/aggregate-to-grantable=true`,
+        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${listed(beyond, 4)}; ask for less, or ${remedy}`,
       });
     }
     return findings;
