@@ -3,12 +3,15 @@
 import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { clusterRoles, namespaces, roleBindings } from '../../../src/kube/kinds.ts';
+import { clusterRoles, jobs, namespaces, roleBindings } from '../../../src/kube/kinds.ts';
+import { allowJobs, forbidJobs } from '../endings/no-jobs.ts';
 import { type Agent, grantManifest, type Permission, podsOf, type Stage, useSharedStage } from '../endings/stage.ts';
 
 /** How long the gates must pass before access returns, and what may come on top on a busy machine, in milliseconds. */
 const RESTORE = 30_000;
 const SLACK = 10_000;
+/** How soon it is tried again to make what was refused. */
+const RETRY = 15_000;
 
 type Scene = { home: string; other: string; ref: { namespace: string; name: string }; agent: Agent };
 type Story = {
@@ -128,6 +131,42 @@ describe('access that is suspended', function () {
     return { given, suspended, restored, refusedAfter, waited, kept };
   }
 
+  /** A grant whose Job is gone and refused; it is tried again 15 s later. */
+  async function rob(name: string) {
+    const { home, other, ref, given, agent } = await open(name, reaching);
+    const paths = inBoth({ home, other });
+    for (const path of paths) await agent.until(path, 200);
+    await forbidJobs(stage(), home);
+    const job = { namespace: home, name: `hallpass-${given.metadata.uid}` };
+    await stage().admin.delete(jobs, job, { propagationPolicy: 'Background' });
+    const { status } = await stage().phase(ref, 'Suspended', 'DeadManRefused');
+    expect(status.expiresAt).to.equal(given.status.expiresAt);
+    for (const path of paths) await agent.until(path, 403);
+    return { home, ref, given, agent, paths };
+  }
+
+  /** Two are robbed of their Jobs, the first for good: it has been tried again before the second, which may have its own. */
+  async function robTwo(): Promise<void> {
+    const lasting = await rob('suspended-robbed-for-good');
+    const reasons = new Set<string | undefined>();
+    stage().seen.grants.subscribe(({ object }) => {
+      if (object.metadata.namespace === lasting.home) reasons.add(object.status.reasons?.[0]?.reason);
+    });
+    const { home, ref, given, agent, paths } = await rob('suspended-robbed');
+    await allowJobs(stage(), home);
+    const { grants } = stage().seen;
+    await stage().until(grants, ref, (now) => now?.status.reasons?.[0]?.reason === 'Restoring', RETRY + SLACK);
+    const restored = await stage().until(grants, ref, (now) => now?.status.phase === 'Active', RESTORE + SLACK);
+    expect(restored?.status.expiresAt).to.equal(given.status.expiresAt);
+    for (const path of paths) await agent.until(path, 200);
+    const { status } = await stage().phase(lasting.ref, 'Suspended', 'DeadManRefused');
+    expect(status.expiresAt).to.equal(lasting.given.status.expiresAt);
+    expect([...reasons], 'since it is refused').to.satisfy((seen: unknown[]) =>
+      seen.every((reason) => reason === 'DeadManRefused'),
+    );
+  }
+
+  let robbed: Promise<void>;
   const told = new Map<Story, ReturnType<typeof tell>>();
   before(async () => {
     await addition(stage());
@@ -137,6 +176,8 @@ describe('access that is suspended', function () {
       telling.catch(() => undefined);
       told.set(story, telling);
     });
+    robbed = robTwo();
+    robbed.catch(() => undefined);
   });
   it('when the boundary allows fewer at once: the later ones, until an earlier one ends', async () => {
     const home = await stage().namespace('suspended-number');
@@ -216,4 +257,7 @@ describe('access that is suspended', function () {
       expect(restored?.status.passingSince).to.equal(undefined);
     });
   }
+
+  it('when its Job is gone and refused: everywhere, until the Job is taken and for 30 s more, with the same end', () =>
+    robbed);
 });
