@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { namespaces, roleBindings, serviceAccounts } from '../../../src/kube/kinds.ts';
+import { roleBindings, serviceAccounts } from '../../../src/kube/kinds.ts';
 import { configMapsOf, grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 describe('access that ends', function () {
@@ -10,18 +10,15 @@ describe('access that ends', function () {
   const stage = useSharedStage();
 
   /** A namespace with the agent `triage`, who passes. */
-  async function passing(namespace: string, o: { boundary?: object; duration?: string } = {}) {
+  async function passing(namespace: string) {
     await stage().namespace(namespace);
-    await stage().identity(namespace, o.boundary);
+    await stage().identity(namespace);
     const ref = { namespace, name: 'given' };
-    const grant = await stage().give(grantManifest(ref, { duration: o.duration }));
+    const { metadata } = await stage().give(grantManifest(ref));
     const agent = await stage().agent(namespace);
     await agent.until(podsOf(namespace), 200);
-    return { ref, agent, grant, uid: grant.metadata.uid };
+    return { ref, agent, uid: metadata.uid };
   }
-
-  const setBoundary = (namespace: string, boundary: object | null) =>
-    stage().admin.patch(agentIdentities, { namespace, name: 'triage' }, { spec: { boundary } }, { type: 'merge' });
 
   it('ends when the grant is deleted, and leaves nothing behind', async () => {
     const { ref, agent, uid } = await passing('lapse-deleted');
@@ -119,32 +116,6 @@ describe('access that ends', function () {
     await agent.until(podsOf(ref.namespace), 403);
     const { status } = await stage().phase(ref, 'Suspended', 'NamespaceNotEnabled');
     expect(status.expiresAt).to.be.a('string');
-  });
-
-  it('is withdrawn at once when the boundary is narrowed, and returns 30 s after it is widened again', async () => {
-    const { ref, agent, grant } = await passing('lapse-narrowed');
-    await setBoundary(ref.namespace, { maxGrantDuration: '1m' });
-    await agent.until(podsOf(ref.namespace), 403);
-    await stage().phase(ref, 'Suspended', 'DurationExceedsBoundary');
-    await setBoundary(ref.namespace, null);
-    const { status } = await stage().phase(ref, 'Suspended', 'Restoring');
-    const from = Date.parse(status.passingSince ?? '');
-    const restored = await stage().until(stage().seen.grants, ref, (now) => now?.status.phase === 'Active', 45_000);
-    expect(Date.now() - from).to.be.within(30_000, 36_000);
-    expect(restored?.status.expiresAt).to.equal(grant.status.expiresAt);
-    await agent.until(podsOf(ref.namespace), 200);
-  });
-
-  it('is suspended when its target namespace is deleted, which takes no longer because of us', async () => {
-    const home = await stage().namespace('lapse-target-home');
-    const target = await stage().namespace('lapse-target', { accepts: home });
-    await stage().identity(home, { namespaces: [target] });
-    const ref = { namespace: home, name: 'into' };
-    await stage().give(grantManifest(ref, { permissions: [{ namespaces: [target] }] }));
-    await stage().remove(namespaces, { name: target });
-    await stage().until(stage().seen.namespaces, { name: target }, (gone) => !gone);
-    const { status } = await stage().phase(ref, 'Suspended', 'NamespaceNotFound');
-    expect(status.conditions?.find(({ type }) => type === 'Granted')?.status).to.equal('False');
   });
 
   it('can be far ahead: an end past the longest timer is kept to the second', async () => {

@@ -62,6 +62,13 @@ const stories: Story[] = [
     mend: (stage, scene) => boundary(stage, scene, { namespaces: [scene.home, scene.other] }),
   },
   {
+    name: 'the boundary allows less time than it was given for',
+    reason: 'DurationExceedsBoundary',
+    paths: ({ home }) => [podsOf(home)],
+    harm: (stage, scene) => boundary(stage, scene, { maxGrantDuration: '1m' }),
+    mend: (stage, scene) => boundary(stage, scene, { maxGrantDuration: null }),
+  },
+  {
     name: 'one of its namespaces takes its consent back',
     reason: 'ConsentMissing',
     permissions: reaching,
