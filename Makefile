@@ -38,7 +38,7 @@ unit: $(installed)
 test: check integration ## check, and the integration tests on a real control plane
 integration: $(installed) ## The integration tests only; SPEC=path/to/one.test.ts runs one
 	test/controlplane/build.sh >/dev/null
-	$(MOCHA) $(or $(SPEC),'test/integration/**/*.test.ts' 'test/chaos/**/*.test.ts')
+	$(MOCHA) $(or $(SPEC),--parallel --jobs=2 'test/chaos/**/*.test.ts' 'test/integration/**/*.test.ts')
 
 .PHONY: test-node
 test-node: $(installed) ## Tests on a real kubelet, with hallpass deployed from its image (root, Linux)

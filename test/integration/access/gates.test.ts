@@ -76,7 +76,7 @@ describe('a grant on its way to access', function () {
     expect(await agent.asks(podsOf('default'))).to.equal(403);
     const refusedAt = await agent.until(podsOf(namespace), 403);
     const lag = refusedAt - Date.parse(status.expiresAt ?? '');
-    console.log(`      refused ${lag} ms after its end`);
+    console.log(`      a grant of 4 s: refused ${lag} ms after its end`);
     expect(lag).to.be.within(0, 5_000);
     await stage().phase(ref, 'Expired', 'EndPassed');
   });

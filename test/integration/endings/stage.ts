@@ -301,10 +301,12 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
 
 let opened: Promise<Stage> | undefined;
 let users = 0;
+/** Mocha's workers are given file after file: there the stage stays for those to come, and ends with its process. */
+const isWorker = process.env.MOCHA_WORKER_ID !== undefined;
 
 /**
- * The stage that the files of this folder share, within a `describe`; it closes after the last of them. Whatever they store
- * as a status must be consistent.
+ * The stage that files of endings, access and lifecycle share, within a `describe`; it closes after the last of them.
+ * Whatever they store as a status must be consistent.
  */
 export function useSharedStage(): () => Stage {
   let stage: Stage | undefined;
@@ -320,7 +322,7 @@ export function useSharedStage(): () => Stage {
   after(async function () {
     this.timeout(60_000);
     users -= 1;
-    if (users === 0) await stage?.close();
+    if (users === 0 && !isWorker) await stage?.close();
   });
   return () => {
     if (!stage) throw new Error('the stage is not open yet');

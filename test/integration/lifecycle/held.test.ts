@@ -56,7 +56,7 @@ describe('a binding that a foreign finalizer keeps', function () {
     await stage.remove(agentGrants, ref);
     const deleted = Date.now();
     const refused = await agent.until(podsOf(ref.namespace), 403);
-    console.log(`      refused ${refused - deleted} ms after the deletion`);
+    console.log(`      with a binding that is kept: refused ${refused - deleted} ms after the deletion`);
     await stage.until(stage.seen.grants, ref, (grant) => !grant);
     const binding = await stage.admin.get(roleBindings, object);
     expect(binding.metadata.finalizers).to.deep.equal([KEEPER]);

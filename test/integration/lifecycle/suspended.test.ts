@@ -250,7 +250,7 @@ describe('access that is suspended', function () {
       const result = await told.get(story);
       if (!result) throw new Error('the story was not begun');
       const { given, suspended, restored, refusedAfter, waited, kept } = result;
-      console.log(`      refused everywhere ${refusedAfter} ms after`);
+      console.log(`      refused everywhere ${refusedAfter} ms after ${story.name}`);
       expect(refusedAfter).to.be.below(5_000);
       expect(suspended.status.expiresAt).to.equal(given.status.expiresAt);
       expect(kept.filter((object) => object.startsWith('RoleBinding'))).to.deep.equal([]);
