@@ -2,10 +2,6 @@
 
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { SYSTEM_NAMESPACE } from '../api/names.ts';
-import { agentReceipts } from '../api/receipt.ts';
-import { receiptName } from '../api/request.ts';
-import { isForbidden, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
@@ -15,6 +11,7 @@ import type { Finding } from '../policy/gates.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
+import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
 import { type GrantRecord, termOf } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
@@ -28,6 +25,9 @@ import { AccessRemainsError, holdsAnything, namespacesOf, withdrawBindings, with
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
 const REST_DELAY = 250;
+
+/** How soon a grant is decided again whose agent the cache doesn't have although it lives, in milliseconds. */
+const BEHIND_DELAY = 1_000;
 
 export class GrantReconciler {
   readonly #cluster: Cluster;
@@ -104,6 +104,7 @@ export class GrantReconciler {
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
       const { snapshot, verdict } = await this.#decide(grant);
+      if (await agentLives(this.#cluster, snapshot, verdict)) return { requeueAfterMs: BEHIND_DELAY };
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
         this.#taking.add(key);
@@ -179,7 +180,7 @@ export class GrantReconciler {
   }
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
-    await this.#confirmReceipt(grant);
+    await confirmReceipt(this.#cluster, grant);
     const refusal = await this.#refusal(grant);
     let snapshot = this.#gather(grant, refusal);
     let verdict = decide(snapshot);
@@ -209,22 +210,6 @@ export class GrantReconciler {
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
     const now = Math.max(this.#cluster.clock.now().getTime(), this.#unboundAt(grant) ?? 0);
     return gather(this.#cluster, grant, { now, refusal, guardProblems: this.#guardProblems(), issuing: this.#issuing });
-  }
-
-  /** A missing receipt ends a grant that was given access, so the cache's word for it is not enough. */
-  async #confirmReceipt({ metadata, status, hash }: ParsedGrant): Promise<void> {
-    const { namespace = '', name } = metadata;
-    const { client, caches } = this.#cluster;
-    const ref = { namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, hash) };
-    // One that was narrowed while it was suspended still rests on the receipt of the spec before.
-    const rests = status.startTime !== undefined && status.receipt === ref.name && !isTerminal(status.phase);
-    if (!rests || caches.receipts.get(ref)) return;
-    try {
-      caches.receipts.observe(await client.get(agentReceipts, ref));
-    } catch (error) {
-      // Forbidden where hallpass-system is being deleted and hallpass's own rights with it: then the cache's word must do.
-      if (!isNotFound(error) && !isForbidden(error)) throw error;
-    }
   }
 
   /** A changed spec that is no narrowing is a new request: what the old one held goes first. */

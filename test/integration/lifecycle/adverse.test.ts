@@ -111,6 +111,20 @@ describe('a replica under adverse conditions', function () {
     await stage.phase(ref, 'Active');
   });
 
+  it('does not end a grant because its cache has lost sight of the agent', async () => {
+    const ref = { namespace: await stage.namespace('adverse-unseen'), name: 'given' };
+    await stage.identity(ref.namespace);
+    await stage.give(grantManifest(ref));
+    const read = about('GET', 'agentidentities', ref.namespace);
+    const asked = replica.proxy.next(read);
+    replica.caches.identities.forget({ namespace: ref.namespace, name: 'triage' });
+    await asked;
+    await replica.proxy.next(read);
+    expect(stage.seen.grants.get(ref)?.status.phase).to.equal('Active');
+    await stage.remove(agentIdentities, { namespace: ref.namespace, name: 'triage' });
+    await stage.phase(ref, 'Expired', 'AgentDeleted');
+  });
+
   it('takes access away while its questions about the authors of many grants get no answer', async () => {
     const ref = { namespace: await stage.namespace('adverse-asking'), name: 'stopped' };
     await stage.identity(ref.namespace);
