@@ -49,6 +49,8 @@ export const REASONS = {
     'Access was taken away as far as hallpass can, but finalizers of others keep what gives it. Whoever set them has to take them off; hallpass keeps trying.',
   DeadManRefused:
     'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
+  AccessRefused:
+    'The Role or the RoleBinding that would give the access could not be created or changed (an admission policy, or the API server itself): the grant waits.',
   ForeignObject:
     'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
   Issuing: 'Every check is passed; what gives access is being created.',
@@ -146,6 +148,7 @@ const gates = [
   'CheckFailed',
   'AccessRemains',
   'DeadManRefused',
+  'AccessRefused',
   'ForeignObject',
   'Issuing',
   'Restoring',

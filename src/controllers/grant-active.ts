@@ -229,7 +229,7 @@ export class GrantActivation {
       phase: given ? 'Suspended' : 'Pending',
       reasons: [finding],
       created: given ? standing.created : [],
-      deadMan: refusedDeadMan(refusal),
+      deadMan: refusedDeadMan(refusal) ?? (given ? this.#record.cachedDeadMan(grant.metadata.uid) : undefined),
     });
     this.#record.announce(grant, { ...verdict, phase: given ? 'Suspended' : 'Pending', reasons: [finding] });
     return { requeueAfterMs: Math.max(0, retryAt - clock.now().getTime()), priority: NORMAL };

@@ -103,9 +103,9 @@ function sentence(reasons: Finding[]): string {
   return printable(reasons.map(({ message }) => message).join('; '), STATUS_LIMITS.message);
 }
 
-/** The condition DeadMan where there is no Job, since it or what it would own can't be made. */
-export function refusedDeadMan({ reason, message }: Refusal): NonNullable<Standing['deadMan']> {
-  return { status: 'False', reason, message };
+/** The condition DeadMan where there is no Job, since it or what it would own can't be made; undefined where it can. */
+export function refusedDeadMan({ reason, message }: Refusal): Standing['deadMan'] {
+  return reason === 'AccessRefused' ? undefined : { status: 'False', reason, message };
 }
 
 /** What the dead-man Jobs of a live grant say together. */

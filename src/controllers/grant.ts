@@ -191,7 +191,9 @@ export class GrantReconciler {
     }
     if (verdict.askAuthors && grant.stamps && verdict.term) {
       const access = decide({ ...snapshot, authorsLack: { creator: [], requester: [] } }).access;
-      const authorsLack = await this.#authors.lacking(grant.stamps, access);
+      const authorsLack = await this.#authors.lacking(grant.stamps, access).catch((error: unknown) => {
+        return this.#checkFailed(snapshot, verdict, error);
+      });
       // Asking took time, in which anything may have changed.
       snapshot = { ...this.#gather(grant, refusal), authorsLack };
       verdict = decide(snapshot);
@@ -199,6 +201,16 @@ export class GrantReconciler {
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
     return { snapshot, verdict };
+  }
+
+  /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */
+  async #checkFailed(snapshot: Snapshot, verdict: Verdict, error: unknown): Promise<never> {
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `whether creator and requester hold what they hand out could not be found out: ${why}; it is tried again`;
+    const reasons: Finding[] = [{ reason: 'CheckFailed', message }];
+    await this.#record.write(snapshot.grant, { ...this.#record.standing(snapshot, verdict), reasons, created: [] });
+    this.#record.announce(snapshot.grant, { phase: verdict.phase, reasons });
+    throw error;
   }
 
   /** What was refused is not tried again for a grant that is over: what has to end asks for nothing to be made. */

@@ -19,10 +19,14 @@ import type { Cache } from '../kube/cache.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/client.ts';
 import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
-import { type Cluster, targetNamespaces } from './cluster.ts';
+import { requestedAccess } from '../policy/access.ts';
+import type { Cluster } from './cluster.ts';
 
 /** Why something can't be made: a quota or an admission policy refuses the dead-man Job. */
 export class DeadManRefusedError extends Error {}
+
+/** Why something can't be made: an admission policy or the API server refuses the Role or the RoleBinding. */
+export class AccessRefusedError extends Error {}
 
 /** Why something can't be made: an object that isn't ours has its name. */
 export class ForeignObjectError extends Error {}
@@ -55,25 +59,34 @@ export class Issuer {
         if (isBound(placement.binding, placement.job, agent)) return placement;
         const { client, caches } = this.#cluster;
         const wanted = { ...placement.binding, subjects: renderSubjects(agent) };
-        const binding = await client.replace(roleBindings, wanted);
+        const binding = await accessRefusable(() => client.replace(roleBindings, wanted));
         caches.roleBindings.observe(binding);
         return { ...placement, binding };
       }),
     );
   }
 
-  /** Whether what isn't there yet would be taken, without making it. Throws DeadManRefusedError or ForeignObjectError. */
+  /** Whether what isn't there yet would be taken, without making it. Throws what making it would: the three errors above. */
   async tryMaking(grant: ParsedGrant): Promise<void> {
     const { client, caches } = this.#cluster;
     const { namespace: home = '', name, uid } = grant.metadata;
     const key = { namespace: home, name, uid };
-    for (const namespace of targetNamespaces(grant)) {
+    const agent = { namespace: home, name: grant.spec?.agent ?? '' };
+    for (const { namespace, rules } of requestedAccess(grant.spec?.permissions ?? [], home)) {
       const ref = { namespace, name: grantObjectName(uid) };
       const dryRun = () => client.create(jobs, renderJob(key, namespace, 60, this.#image), { dryRun: true });
-      const job = caches.jobs.get(ref) ?? (await this.#createOrGet(jobs, ref, () => refusable(namespace, dryRun)));
+      const job = caches.jobs.get(ref) ?? (await this.#createOrGet(jobs, ref, () => jobRefusable(namespace, dryRun)));
       refuseForeign(jobs, job, uid);
-      refuseForeign(roles, caches.roles.get(ref), uid);
-      refuseForeign(roleBindings, caches.roleBindings.get(ref), uid);
+      const tryRole = () => client.create(roles, renderRole(key, namespace, rules), { dryRun: true });
+      const role = caches.roles.get(ref);
+      refuseForeign(roles, role ?? (await this.#createOrGet(roles, ref, () => accessRefusable(tryRole))), uid);
+      const binding = caches.roleBindings.get(ref);
+      refuseForeign(roleBindings, binding, uid);
+      // One that names a Role which isn't there is refused for that alone.
+      if (binding || !role) continue;
+      const wanted = { ...renderRoleBinding(key, namespace, job.metadata), subjects: renderSubjects(agent) };
+      const tryBinding = () => client.create(roleBindings, wanted, { dryRun: true });
+      await this.#createOrGet(roleBindings, ref, () => accessRefusable(tryBinding));
     }
   }
 
@@ -90,7 +103,7 @@ export class Issuer {
     const end = Date.parse(expiresAt);
     const seconds = deadlineSeconds(end, clock.now().getTime());
     const found = await this.#own(jobs, caches.jobs, namespace, grant.uid, () =>
-      refusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
+      jobRefusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
     );
     const corrected = correctedDeadline(found, end);
     if (isArmed(found) && corrected === undefined) return found;
@@ -107,9 +120,10 @@ export class Issuer {
   async #role({ grant }: Spec, namespace: string, rules: Spec['access'][number]['rules']): Promise<Role> {
     const { client, caches } = this.#cluster;
     const wanted = renderRole(grant, namespace, rules);
-    const found = await this.#own(roles, caches.roles, namespace, grant.uid, () => client.create(roles, wanted));
+    const create = () => accessRefusable(() => client.create(roles, wanted));
+    const found = await this.#own(roles, caches.roles, namespace, grant.uid, create);
     if (sameRules(found.rules, rules)) return found;
-    const role = await client.replace(roles, { ...found, rules: wanted.rules });
+    const role = await accessRefusable(() => client.replace(roles, { ...found, rules: wanted.rules }));
     caches.roles.observe(role);
     return role;
   }
@@ -117,7 +131,7 @@ export class Issuer {
   async #binding({ grant, agent }: Spec, namespace: string, job: Job): Promise<RoleBinding> {
     const { client, caches } = this.#cluster;
     const wanted = renderRoleBinding(grant, namespace, { name: job.metadata.name, uid: job.metadata.uid });
-    const create = () => client.create(roleBindings, wanted);
+    const create = () => accessRefusable(() => client.create(roleBindings, wanted));
     const found = await this.#own(roleBindings, caches.roleBindings, namespace, grant.uid, create);
     if (isBound(found, job, { namespace: grant.namespace, name: agent.name })) return found;
     if (!hasOwnRole(found)) {
@@ -130,7 +144,7 @@ export class Issuer {
     if (isOwnedBy(found, job) && !found.subjects?.length) return found;
     const { ownerReferences } = wanted.metadata;
     const emptied = { ...found, metadata: { ...found.metadata, ownerReferences, finalizers: [] }, subjects: [] };
-    const binding = await client.replace(roleBindings, emptied);
+    const binding = await accessRefusable(() => client.replace(roleBindings, emptied));
     caches.roleBindings.observe(binding);
     return binding;
   }
@@ -216,24 +230,41 @@ export function createdObjects(placements: Placement[]) {
   );
 }
 
-/**
- * Turns the refusal of a Job by quota or admission into an error of its own. RBAC's refusal is none of these: that is a
- * namespace which is not enabled any more, and the caches will say so.
- */
-async function refusable<T>(namespace: string, create: () => Promise<T>): Promise<T> {
+/** Turns the refusal of a Job into an error of its own. */
+async function jobRefusable<T>(namespace: string, create: () => Promise<T>): Promise<T> {
   try {
     return await create();
   } catch (error) {
-    if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) throw error;
-    if (isAlreadyExists(error) || isRightMissing(error) || isTerminating(error)) throw error;
+    if (!isRefusal(error)) throw error;
     throw new DeadManRefusedError(
       `the dead-man Job, without which no access is given, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through Jobs named hallpass-*`,
     );
   }
 }
 
+/** The same for a Role or a RoleBinding. */
+async function accessRefusable<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new AccessRefusedError(
+      `what gives the access was refused: ${error.message}; have the admission policy let through Roles and RoleBindings named hallpass-*`,
+    );
+  }
+}
+
+/**
+ * Whether quota, admission or the API server itself won't take an object, which others must mend. RBAC's refusal is none:
+ * that is a namespace which is not enabled any more, and the caches will say so.
+ */
+function isRefusal(error: unknown): error is ApiError {
+  if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) return false;
+  return !isAlreadyExists(error) && !isRightMissing(error) && !isTerminating(error);
+}
+
 function isRightMissing(error: ApiError): boolean {
-  return error.status === 403 && /cannot create resource/.test(error.message);
+  return error.status === 403 && /cannot (create|update|patch) resource/.test(error.message);
 }
 
 function isTerminating(error: ApiError): boolean {

@@ -5,13 +5,15 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import { keyOf } from '../kube/object.ts';
 import type { Refusal } from '../policy/snapshot.ts';
-import { DeadManRefusedError, ForeignObjectError } from './issue.ts';
+import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from './issue.ts';
 
 /** How soon a refusal is tried again the first time, in milliseconds, and at most: twice as long each time. */
 const FIRST_RETRY = 15_000;
+/** A Role may be refused only because the API server has not seen yet that the ceiling was raised. */
+const FIRST_RETRY_OF_ACCESS = 1_000;
 const LONGEST_RETRY = 120_000;
 
-const REASONS = ['DeadManRefused', 'ForeignObject'] as const satisfies Refusal['reason'][];
+const REASONS = ['DeadManRefused', 'AccessRefused', 'ForeignObject'] as const satisfies Refusal['reason'][];
 
 type Remembered = { request: string; refusals: number; refusal: Refusal | undefined };
 
@@ -64,7 +66,8 @@ export class Refusals {
 
   #remember(grant: ParsedGrant, { reason, message }: Pick<Refusal, 'reason' | 'message'>): Refusal {
     const refusals = (this.#of(grant)?.refusals ?? 0) + 1;
-    const retryAt = this.#now() + Math.min(FIRST_RETRY * 2 ** (refusals - 1), LONGEST_RETRY);
+    const first = reason === 'AccessRefused' ? FIRST_RETRY_OF_ACCESS : FIRST_RETRY;
+    const retryAt = this.#now() + Math.min(first * 2 ** (refusals - 1), LONGEST_RETRY);
     const refusal: Refusal = { reason, message, retryAt };
     this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
     return refusal;
@@ -87,6 +90,7 @@ function requestOf({ metadata, hash }: ParsedGrant): string {
 
 function reasonOf(error: unknown): Refusal['reason'] | undefined {
   if (error instanceof DeadManRefusedError) return 'DeadManRefused';
+  if (error instanceof AccessRefusedError) return 'AccessRefused';
   return error instanceof ForeignObjectError ? 'ForeignObject' : undefined;
 }
 

@@ -19,7 +19,7 @@ export type AuthorsLack = { creator: string[]; requester: string[] };
 
 /** What gives the access could not be made, for a reason that others must mend. */
 export type Refusal = {
-  reason: 'DeadManRefused' | 'ForeignObject';
+  reason: 'DeadManRefused' | 'AccessRefused' | 'ForeignObject';
   message: string;
   /** When it is tried again, in milliseconds since the epoch: nothing tells when it is mended. */
   retryAt: number;

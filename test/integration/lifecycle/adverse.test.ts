@@ -125,6 +125,44 @@ describe('a replica under adverse conditions', function () {
     await stage.phase(ref, 'Expired', 'AgentDeleted');
   });
 
+  for (const plural of ['roles', 'rolebindings']) {
+    it(`waits with its time unspent while ${plural} are refused, says so, and gives access once they are taken`, async () => {
+      const ref = { namespace: await stage.namespace(`adverse-${plural}`), name: 'refused' };
+      await stage.identity(ref.namespace);
+      const message = `admission webhook "strict" denied the request: no ${plural} in this team`;
+      const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 403, reason: 'Forbidden', message };
+      const refused = about('POST', plural, ref.namespace);
+      const allow = replica.proxy.fail(refused, { status: 403, body }, Number.POSITIVE_INFINITY);
+      await stage.create(grantManifest(ref));
+      const { status, metadata } = await stage.phase(ref, 'Pending', 'AccessRefused');
+      expect(status.message).to.contain(`no ${plural} in this team`).and.contain('let through Roles and RoleBindings');
+      expect(status).to.not.have.any.keys('startTime', 'expiresAt', 'created', 'receipt');
+      await stage.nothingLeft(metadata.uid);
+      await stage.poll(
+        async () => stage.receiptsOf(ref).length,
+        (count) => count === 0,
+      );
+      allow();
+      // Later than it is tried again.
+      replica.setClock(20_000);
+      const touch = { metadata: { labels: { touched: 'yes' } } };
+      await stage.admin.patch(agentGrants, ref, touch, { type: 'merge' });
+      await stage.phase(ref, 'Active');
+    });
+  }
+
+  it('says that it could not ask about the authors of a grant, and gives it once it can', async () => {
+    const ref = { namespace: await stage.namespace('adverse-unasked'), name: 'unasked' };
+    await stage.identity(ref.namespace);
+    const question = (url: URL) => url.pathname.endsWith('/subjectaccessreviews');
+    const answer = replica.proxy.fail(question, { status: 500 }, Number.POSITIVE_INFINITY);
+    await stage.create(grantManifest(ref));
+    const { status } = await stage.phase(ref, 'Pending', 'CheckFailed');
+    expect(status.message).to.contain('could not be found out').and.contain('it is tried again');
+    answer();
+    await stage.phase(ref, 'Active');
+  });
+
   it('takes access away while its questions about the authors of many grants get no answer', async () => {
     const ref = { namespace: await stage.namespace('adverse-asking'), name: 'stopped' };
     await stage.identity(ref.namespace);

@@ -1,7 +1,7 @@
 // What could not be made is tried again, less and less often, and known to be refused until then.
 
 import { expect } from 'chai';
-import { DeadManRefusedError, ForeignObjectError } from '../../../src/controllers/issue.ts';
+import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from '../../../src/controllers/issue.ts';
 import { Refusals } from '../../../src/controllers/refusals.ts';
 import { ApiError } from '../../../src/kube/client.ts';
 import { grant, NOON } from '../policy/snapshots.ts';
@@ -30,6 +30,16 @@ describe('a refusal to make what gives access', () => {
       expect((await refusals.standing(grant()))?.reason).to.equal('DeadManRefused');
     }
     expect(state.tried).to.deep.equal([15, 45, 105, 225, 345, 465, 585]);
+  });
+
+  it('of a Role or RoleBinding is tried again soon, since the API server may just not have seen a raised ceiling yet', async () => {
+    const { state, refusals } = watched();
+    state.outcome = new AccessRefusedError('attempting to grant RBAC permissions not currently held');
+    refusals.note(grant(), state.outcome);
+    for (; state.now < NOON + 60_000; state.now += 1_000) {
+      expect((await refusals.standing(grant()))?.reason).to.equal('AccessRefused');
+    }
+    expect(state.tried).to.deep.equal([1, 3, 7, 15, 31]);
   });
 
   it('is over when a trial passes, and comes no sooner again should making be refused all the same', async () => {
