@@ -4,7 +4,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { LEASE_NAME, SYSTEM_NAMESPACE } from './api/names.ts';
 import { release } from './cli/release.ts';
-import { type Caches, inTwoSteps, openCaches } from './controllers/cluster.ts';
+import { type Caches, inTwoSteps, openCaches, outOfStep } from './controllers/cluster.ts';
 import { GuardWatch } from './controllers/guards.ts';
 import { createGrantMetrics } from './controllers/metrics.ts';
 import { startControllers } from './controllers/start.ts';
@@ -79,8 +79,9 @@ async function operate(o: Options, log: Log): Promise<void> {
       const inTheWay = [...notListed(first), ...notListed(rest.filter(({ lastError }) => lastError !== undefined))];
       if (inTheWay.length > 0) return { ready: false, notes: inTheWay };
       const role = leads ? 'leads' : 'follows another replica, ready to take over';
-      const problems = [...notListed(rest), ...(guards?.problems ?? [])];
-      return { ready: true, notes: [role, ...problems.map((problem) => `grants nothing new: ${problem}`)] };
+      const problems = [...notListed(rest), ...(guards?.problems ?? [])].map((why) => `grants nothing new: ${why}`);
+      const stale = outOfStep(Object.values(caches)).map((why) => `does not see what changes: ${why}`);
+      return { ready: true, notes: [role, ...problems, ...stale] };
     },
   });
   log.info('hallpass starts', { server: client.server, health: health.address, identity });

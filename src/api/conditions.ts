@@ -44,7 +44,8 @@ export const REASONS = {
   NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',
   GuardsMissing:
     'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',
-  CheckFailed: 'A check could not be made, because the API server did not answer it. It is tried again.',
+  CheckFailed:
+    'A check could not be made: the API server did not answer it, or has told nothing for a while of what it rests on. It is tried again.',
   AccessRemains:
     'Access was taken away as far as hallpass can, but finalizers of others keep what gives it. Whoever set them has to take them off; hallpass keeps trying.',
   DeadManRefused:

@@ -32,7 +32,7 @@ import {
 } from '../kube/kinds.ts';
 import type { Log } from '../kube/log.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
-import type { KubeObject } from '../kube/object.ts';
+import { type KubeObject, resourceName } from '../kube/object.ts';
 import { subjectKey } from '../policy/standing.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
@@ -116,6 +116,21 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
 export function inTwoSteps(caches: Caches) {
   const { jobs: deadMen, roles: rules, ...first } = caches;
   return { first: Object.values(first), rest: [deadMen, rules] };
+}
+
+/** The caches of what the admission guards are made of. */
+export function guardCaches(c: Caches) {
+  return [
+    c.mutatingAdmissionPolicies,
+    c.mutatingAdmissionPolicyBindings,
+    c.validatingAdmissionPolicies,
+    c.validatingAdmissionPolicyBindings,
+  ];
+}
+
+/** Which of these caches are not in step with the API server, and why. */
+export function outOfStep(caches: Pick<Cache<KubeObject>, 'resource' | 'outOfStep'>[]): string[] {
+  return caches.flatMap(({ resource, outOfStep }) => (outOfStep ? [`${resourceName(resource)}: ${outOfStep}`] : []));
 }
 
 /** `namespace/name` of the identity that a grant is for. */

@@ -3,7 +3,7 @@
 import { expectedGuards } from '../access/guards/expected.ts';
 import { guardProblems } from '../access/guards/problems.ts';
 import type { Log } from '../kube/log.ts';
-import type { Caches } from './cluster.ts';
+import { type Caches, guardCaches } from './cluster.ts';
 
 export class GuardWatch {
   readonly #caches: Caches;
@@ -16,7 +16,7 @@ export class GuardWatch {
   constructor(caches: Caches, log: Log) {
     this.#caches = caches;
     this.#log = log;
-    for (const cache of this.#guardCaches()) {
+    for (const cache of guardCaches(caches)) {
       cache.subscribe(({ initial }) => {
         if (!initial) this.#look();
       });
@@ -34,19 +34,9 @@ export class GuardWatch {
     this.#listeners.push(listener);
   }
 
-  #guardCaches() {
-    const c = this.#caches;
-    return [
-      c.mutatingAdmissionPolicies,
-      c.mutatingAdmissionPolicyBindings,
-      c.validatingAdmissionPolicies,
-      c.validatingAdmissionPolicyBindings,
-    ];
-  }
-
   #look(): void {
     const [mutatingPolicies = [], mutatingBindings = [], validatingPolicies = [], validatingBindings = []] =
-      this.#guardCaches().map((cache) => cache.list());
+      guardCaches(this.#caches).map((cache) => cache.list());
     const live = { mutatingPolicies, mutatingBindings, validatingPolicies, validatingBindings };
     const problems = guardProblems(live, this.#expected);
     if (problems.join('\n') === this.#problems.join('\n')) return;

@@ -12,9 +12,11 @@ import {
   type Caches,
   type Cluster,
   enabledRole,
+  guardCaches,
   INDEX,
   identityOf,
   openReceipts,
+  outOfStep,
   targetNamespaces,
 } from './cluster.ts';
 import { straysOf } from './withdraw.ts';
@@ -42,6 +44,13 @@ export function gather(
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
     refusal: o.refusal,
     guardProblems: o.guardProblems,
+    outOfStep: outOfStep([
+      ...guardCaches(caches),
+      caches.clusterRoles,
+      caches.roleBindings,
+      caches.namespaces,
+      caches.identities,
+    ]),
     authorsLack: undefined,
   };
 }

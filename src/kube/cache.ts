@@ -23,9 +23,14 @@ export type CacheEvent<T extends KubeObject> = {
   own: boolean;
 };
 
+type CacheTimes = ReflectorTimes & { usualAbsenceMs: number };
+
 type Handler<T extends KubeObject> = (event: CacheEvent<T>) => void;
 
 const sliceMs = 5;
+
+/** A watch that broke off comes back within its longest delay; one that takes longer is told of, in milliseconds. */
+const usualAbsenceMs = 60_000;
 
 // Of all caches, since what was made for one grant is in five of them.
 const strings = new SharedStrings();
@@ -50,7 +55,7 @@ export class Cache<T extends KubeObject> {
   readonly #selection: Selection;
   readonly #trim: (object: T) => T;
   readonly #log: Log;
-  readonly #times: Partial<ReflectorTimes> | undefined;
+  readonly #times: Partial<CacheTimes> | undefined;
   readonly #objects = new Map<string, T>();
   readonly #indexes = new Map<string, CacheIndex<T>>();
   readonly #handlers: Handler<T>[] = [];
@@ -60,6 +65,8 @@ export class Cache<T extends KubeObject> {
   #seen = new Set<string>();
   #hasSynced = false;
   #lastError: string | undefined;
+  /** Since when there is one, by the monotonic clock. */
+  #failingSince = 0;
   #lastSyncResourceVersion = '';
   #stopped: Promise<void> = Promise.resolve();
   #started = false;
@@ -75,7 +82,7 @@ export class Cache<T extends KubeObject> {
       trim?: (object: T) => T;
       indexes?: Record<string, (object: T) => string[]>;
       log: Log;
-      times?: Partial<ReflectorTimes>;
+      times?: Partial<CacheTimes>;
     },
   ) {
     const { namespace, labelSelector, fieldSelector } = options;
@@ -108,6 +115,7 @@ export class Cache<T extends KubeObject> {
         this.#lastSyncResourceVersion = version;
       },
       problem: (message) => {
+        if (this.#lastError === undefined) this.#failingSince = performance.now();
         this.#lastError = message;
       },
     };
@@ -139,6 +147,12 @@ export class Cache<T extends KubeObject> {
   /** Why the cache isn't in step with the API server now, with a remedy; undefined when it is. */
   get lastError(): string | undefined {
     return this.#lastError;
+  }
+
+  /** `lastError`, once it has lasted for longer than a watch takes to come back: what is read here may be out of date. */
+  get outOfStep(): string | undefined {
+    const usual = this.#times?.usualAbsenceMs ?? usualAbsenceMs;
+    return performance.now() - this.#failingSince > usual ? this.#lastError : undefined;
   }
 
   /** The resourceVersion up to which everything is known; empty before the first list. */

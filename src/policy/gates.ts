@@ -211,6 +211,20 @@ const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
       ]
     : [];
 
+/** How soon it is looked at again whether the caches are in step, in milliseconds: nothing tells. */
+const STEP_CHECK = 15_000;
+
+const stepGate: Gate = ({ atIssue, intact, outOfStep, now }) =>
+  (atIssue || !intact) && outOfStep.length > 0
+    ? [
+        {
+          reason: 'CheckFailed',
+          message: `hallpass grants nothing on what it knows of the cluster while that may be out of date (${listed(outOfStep, 3)}); it is tried again`,
+          nextCheck: now + STEP_CHECK,
+        },
+      ]
+    : [];
+
 const refusalGate: Gate = ({ refusal }) =>
   refusal ? [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }] : [];
 
@@ -226,6 +240,7 @@ const GATES: Gate[] = [
   consentGate,
   ceilingGate,
   guardsGate,
+  stepGate,
   refusalGate,
   scheduleGate,
 ];

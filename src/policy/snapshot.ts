@@ -45,6 +45,8 @@ export type Snapshot = {
   refusal: Refusal | undefined;
   /** What is wrong with the admission guards; empty when they are whole. */
   guardProblems: string[];
+  /** What hallpass has not been told of for a while, of what decisions rest on, each with why; empty when all is in step. */
+  outOfStep: string[];
   /** Undefined until it was asked; the verdict says when asking is worth it. */
   authorsLack: AuthorsLack | undefined;
 };

@@ -355,6 +355,22 @@ describe('a watch, behind a faulty network', () => {
     expect(cache.list().map((role) => role.metadata.name)).to.have.members(['first', 'second']);
   });
 
+  it('tells that it is out of step once that has lasted, with the reason, until it is watched again', async () => {
+    const { log, until: logged } = listeningLog();
+    const { has, cache } = await startWatching({ log, times: { usualAbsenceMs: 500 } });
+    const allow = proxy.fail(isWatch, { status: 403, body: failure(403, 'Forbidden') }, Number.POSITIVE_INFINITY);
+    proxy.resetWatches();
+    await logged('must allow get, list and watch');
+    expect(cache.outOfStep).to.equal(undefined);
+    // Each attempt waits for 0.8 s at least.
+    await proxy.next(isWatch);
+    expect(cache.outOfStep).to.include('must allow get, list and watch');
+    allow();
+    await create('second');
+    await has('second');
+    expect(cache.outOfStep).to.equal(undefined);
+  });
+
   it('starts although nothing listens yet, and says so once', async () => {
     proxy.refuse(true);
     const { log, lines, until: logged } = listeningLog();

@@ -86,6 +86,7 @@ describe('the decision about a new request', () => {
       { refusal: { reason: 'DeadManRefused', message: 'a quota', retryAt: NOON + MINUTE } },
       'DeadManRefused',
     ],
+    ['what it rests on may be out of date', { outOfStep: ['clusterroles: 403'] }, 'CheckFailed'],
     ['a guard is missing', { guardProblems: ['it is missing'] }, 'GuardsMissing'],
   ];
   for (const [what, change, reason] of waiting) {

@@ -103,6 +103,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     intact: false,
     refusal: undefined,
     guardProblems: [],
+    outOfStep: [],
     authorsLack: { creator: [], requester: [] },
     ...o,
   };
