@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AnsweredRequest, jsonIn, objectIn, parseObject, readRefusal, unexpected } from './answers.ts';
 import { ApiError, answerError, isExpired } from './api-error.ts';
+import { callSignal } from './call.ts';
 import type { ServerClock } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import { isRecord } from './json.ts';
@@ -24,7 +25,7 @@ export {
 } from './api-error.ts';
 export { pathOf } from './paths.ts';
 
-/** For each request: `signal` gives it up, `timeoutMs` bounds each attempt (default 30 s). */
+/** For each request: `signal` gives it up (left out: that of the reconcile it is made in), `timeoutMs` bounds each attempt (default 30 s). */
 export type RequestOptions = { signal?: AbortSignal; timeoutMs?: number };
 
 /** Which objects a list or a watch is about. */
@@ -279,7 +280,7 @@ export class Client {
     path: string,
     label: string,
     content: { body: string; contentType?: string } | undefined,
-    { signal, timeoutMs = defaultTimeoutMs }: RequestOptions,
+    { signal = callSignal(), timeoutMs = defaultTimeoutMs }: RequestOptions,
   ): Promise<Answer> {
     const mayBeSent = method === 'GET' ? undefined : this.#mayWrite;
     const outgoing = { method, path, timeoutMs, signal, mayBeSent, ...content };

@@ -2,6 +2,7 @@
 
 import { type SetTimer, systemTimer } from './alarm.ts';
 import { isConflict } from './api-error.ts';
+import { runCall } from './call.ts';
 import type { Log } from './log.ts';
 import type { KubeMetrics, ReconcileResult } from './metrics.ts';
 import { type Queue, URGENT } from './queue.ts';
@@ -36,8 +37,8 @@ const usualConflicts = 5;
  * Works off the queue with so many workers, once every source has synced.
  *
  * A throw is an error and never ends the process: the key comes again after a growing delay, of 5 s at most when `urgent`
- * says it has a due lapse, and then ahead of all others. A call that takes longer than `timeoutMs` has its signal aborted
- * and counts as failed whatever it returns; its key stays its own until it has ended, since two calls for one key must
+ * says it has a due lapse, and then ahead of all others. A call that takes longer than `timeoutMs` has its signal aborted,
+ * by which its requests are given up, and counts as failed whatever it returns; its key stays its own until it has ended, since two calls for one key must
  * never overlap.
  */
 export function startController(o: {
@@ -72,7 +73,7 @@ export function startController(o: {
     let result: Result;
     let failure: { error: unknown } | undefined;
     try {
-      result = await o.reconcile(key, { priority, signal: call.signal });
+      result = await runCall(call.signal, () => o.reconcile(key, { priority, signal: call.signal }));
       call.signal.throwIfAborted();
     } catch (error) {
       failure = { error };

@@ -1,11 +1,13 @@
 import { expect } from 'chai';
 import { Registry } from 'prom-client';
-import { ApiError } from '../../../src/kube/client.ts';
+import { ApiError, Client } from '../../../src/kube/client.ts';
 import { type Reconcile, type Result, startController, TerminalError } from '../../../src/kube/controller.ts';
+import { roleBindings } from '../../../src/kube/kinds.ts';
 import type { Log } from '../../../src/kube/log.ts';
 import { createKubeMetrics } from '../../../src/kube/metrics.ts';
 import { INITIAL, Queue, URGENT } from '../../../src/kube/queue.ts';
 import { ManualClock, settle } from './manual-clock.ts';
+import { sendJson, startWire, status } from './wire.ts';
 
 type Line = { level: string; message: string; fields: Record<string, unknown> };
 
@@ -272,6 +274,28 @@ describe('startController', () => {
     const stopped = controller.stop();
     await clock.advanceAsync(30_000);
     await stopped;
+  });
+
+  it('gives up, with a call that takes too long, the request that it waits for', async () => {
+    const asked = Promise.withResolvers<void>();
+    const wire = await startWire((_received, response) => {
+      sendJson(response, 429, status(429, 'TooManyRequests', 'later'), { 'Retry-After': '30' });
+      asked.resolve();
+    });
+    const client = new Client({ credentials: { server: wire.server } });
+    const ended = Promise.withResolvers<unknown>();
+    const { clock, queue, controller } = start(async (key) => {
+      if (key !== 'a') return undefined;
+      await client.get(roleBindings, { namespace: 'demo', name: 'a' }).catch(ended.resolve);
+      return undefined;
+    });
+    queue.add('a');
+    await asked.promise;
+    await clock.advanceAsync(30_000);
+    expect(await ended.promise).to.have.property('message', 'reconcile took longer than 30 s');
+    await controller.stop();
+    client.close();
+    await wire.stop();
   });
 
   it('counts a call that took too long as failed though it returns as if all were well', async () => {
