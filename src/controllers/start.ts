@@ -7,7 +7,7 @@ import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
-import { type KubeObject, keyOf } from '../kube/object.ts';
+import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, Queue, URGENT } from '../kube/queue.ts';
 import { resync } from '../kube/resync.ts';
 import { AuthorCheck } from './authors.ts';
@@ -95,6 +95,14 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
   metrics.phases(() => countPhases(caches.grants.list()));
   metrics.heldBindings(() => heldBindings(caches));
 
+  /** Lines of the log name what they are about as everywhere. */
+  const about: Record<keyof typeof queues, (key: string) => Record<string, unknown>> = {
+    grants: (key) => ({ grant: key, uid: caches.grants.get(refOf(key))?.metadata.uid }),
+    identities: (key) => ({ identity: key }),
+    orphans: (uid) => ({ uid }),
+    receipts: (key) => ({ receipt: key }),
+    authors: () => ({}),
+  };
   const start = (
     name: keyof typeof queues,
     workers: number,
@@ -112,6 +120,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       sources: name === 'grants' ? [] : rest,
       urgent,
       urgentWorkers: name === 'grants' ? 4 : 0,
+      about: about[name],
     });
   const again = (queue: Queue, objects: KubeObject[]) => {
     for (const { metadata } of objects) queue.add(keyOf(metadata), { priority: INITIAL });

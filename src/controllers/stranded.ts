@@ -49,7 +49,8 @@ export class Stranded {
       throw error;
     }
     log.warn(`${this.#resource.kind} is in a namespace that does not exist, and nothing can be written to it`, {
-      key,
+      [this.#resource.kind === 'AgentGrant' ? 'grant' : 'identity']: key,
+      uid: metadata.uid,
       remedy: `create namespace ${name} again, delete what is in it, then delete it without force`,
     });
     return true;

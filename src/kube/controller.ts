@@ -38,8 +38,8 @@ const usualConflicts = 5;
  *
  * A throw is an error and never ends the process: the key comes again after a growing delay, of 5 s at most when `urgent`
  * says it has a due lapse, and then ahead of all others. A call that takes longer than `timeoutMs` has its signal aborted,
- * by which its requests are given up, and counts as failed whatever it returns; its key stays its own until it has ended, since two calls for one key must
- * never overlap.
+ * by which its requests are given up, and counts as failed whatever it returns; its key stays its own until it has ended,
+ * since two calls for one key must never overlap.
  */
 export function startController(o: {
   name: string;
@@ -52,10 +52,13 @@ export function startController(o: {
   metrics: KubeMetrics;
   timeoutMs: number;
   urgent?: (key: string) => boolean;
+  /** What a log line says to name the object of a key; `key` when left out. */
+  about?: (key: string) => Record<string, unknown>;
   sources?: { synced(): Promise<void> }[];
   setTimer?: SetTimer;
 }): Controller {
   const setTimer = o.setTimer ?? systemTimer;
+  const about = o.about ?? ((key: string) => ({ key }));
   const metrics = o.metrics.controller(o.name);
   const stopping = new AbortController();
   const running = new Set<AbortController>();
@@ -95,7 +98,7 @@ export function startController(o: {
   }
 
   function fail(key: string, priority: number, error: unknown, timedOut: boolean): ReconcileResult {
-    const fields = { controller: o.name, key, error: messageOf(error) };
+    const fields = { controller: o.name, ...about(key), error: messageOf(error) };
     if (error instanceof TerminalError) {
       o.log.error('reconcile failed for good; it is tried again when something changes', fields);
       return 'terminal_error';
@@ -119,7 +122,11 @@ export function startController(o: {
       return o.urgent?.(key) ?? false;
     } catch (error) {
       // Retrying too soon is harmless, retrying a due lapse too late is not.
-      o.log.error('could not tell whether a key is urgent', { controller: o.name, key, error: messageOf(error) });
+      o.log.error('could not tell whether a key is urgent', {
+        controller: o.name,
+        ...about(key),
+        error: messageOf(error),
+      });
       return true;
     }
   }

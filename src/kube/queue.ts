@@ -165,10 +165,9 @@ export class Queue {
   }
 
   #handOut(): void {
-    for (let entry = this.#ready.peek()?.value; entry !== undefined; entry = this.#ready.peek()?.value) {
-      const { priority } = entry;
-      if (priority < this.#lowest) break;
-      const at = this.#takers.findIndex(({ least }) => least <= priority);
+    for (let first = this.#ready.peek(); first && first.value.priority >= this.#lowest; first = this.#ready.peek()) {
+      const entry = first.value;
+      const at = this.#takers.findIndex(({ least }) => least <= entry.priority);
       const [taker] = at < 0 ? [] : this.#takers.splice(at, 1);
       // Who doesn't take the highest priority takes no other.
       if (!taker) break;
@@ -177,7 +176,7 @@ export class Queue {
       const now = this.#now();
       this.#running.set(entry.key, now);
       this.#metrics?.waited(Math.max(0, now - entry.readyAt) / 1000);
-      taker.take({ key: entry.key, priority });
+      taker.take({ key: entry.key, priority: entry.priority });
     }
     this.#metrics?.depth(this.length);
   }

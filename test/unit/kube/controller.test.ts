@@ -28,6 +28,7 @@ function start(
     urgentWorkers?: number;
     timeoutMs?: number;
     urgent?: (key: string) => boolean;
+    about?: (key: string) => Record<string, unknown>;
     sources?: { synced(): Promise<void> }[];
   } = {},
 ) {
@@ -45,6 +46,7 @@ function start(
     metrics: createKubeMetrics(registry),
     timeoutMs: o.timeoutMs ?? 30_000,
     urgent: o.urgent,
+    about: o.about,
     sources: o.sources,
     setTimer: clock.setTimer,
     reconcile: (key, options) => {
@@ -219,6 +221,17 @@ describe('startController', () => {
     queue.add('a');
     await clock.advanceAsync(30);
     expect(calls.map((c) => c.priority)).to.deep.equal([0, URGENT, URGENT]);
+    await controller.stop();
+  });
+
+  it('names in the log what a key is about, as it is told', async () => {
+    const { queue, controller, lines } = start(() => Promise.reject(new Error('boom')), {
+      about: (key) => ({ grant: key, uid: 'u-1' }),
+    });
+    queue.add('demo/a');
+    await settle();
+    await settle();
+    expect(lines[0]?.fields).to.deep.equal({ controller: 'grants', grant: 'demo/a', uid: 'u-1', error: 'boom' });
     await controller.stop();
   });
 
