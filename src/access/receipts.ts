@@ -2,6 +2,7 @@
 
 import type { GrantSpec, GrantStamps } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
+import { SUMMARY_LIMIT } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { printable } from '../text.ts';
 import type { GrantKey, Rule } from './grant-objects.ts';
@@ -37,6 +38,7 @@ export function renderReceipt(o: {
           resourceNames,
         })),
       })),
+      summary: summaryOf(o.access),
       startTime: o.startTime,
       expiresAt: o.expiresAt,
     },
@@ -46,4 +48,27 @@ export function renderReceipt(o: {
 /** A user name comes from whoever vouches for users, who may let them choose it, and a column prints it. */
 function shown(username: string): string {
   return printable(username, 1024);
+}
+
+/** What is given, in a line for people: `get,list pods,deployments.apps in demo,demo-other; delete pods named web in demo`. */
+function summaryOf(access: { namespace: string; rules: Rule[] }[]): string {
+  const places = new Map<string, string[]>();
+  for (const { namespace, rules } of access) {
+    for (const rule of rules) {
+      const what = ruleInWords(rule);
+      places.set(what, [...(places.get(what) ?? []), namespace]);
+    }
+  }
+  const parts = [...places].map(([what, namespaces]) => `${what} in ${[...new Set(namespaces)].join(',')}`);
+  return printable(parts.join('; '), SUMMARY_LIMIT);
+}
+
+/** A resource of another group than the core's is written as kubectl takes it: deployments.apps, deployments.apps/scale. */
+function ruleInWords({ verbs, apiGroups = [], resources = [], resourceNames = [] }: Rule): string {
+  const all = resources.flatMap((resource) => {
+    const [name, ...sub] = resource.split('/');
+    return apiGroups.map((group) => [group === '' ? name : `${name}.${group}`, ...sub].join('/'));
+  });
+  const names = resourceNames.length > 0 ? ` named ${resourceNames.join(',')}` : '';
+  return `${verbs.join(',')} ${all.join(',')}${names}`;
 }

@@ -20,7 +20,7 @@ import {
   text,
   time,
 } from './schema.ts';
-import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
+import { conditions, ENDED_AT, observedGeneration, STATUS_LIMITS } from './status.ts';
 
 /** When one of the two is a time that can't be read, another rule says so. */
 function endsAfterBeginning({ notBefore, notAfter }: { notBefore?: string; notAfter?: string }): boolean {
@@ -158,7 +158,7 @@ export const grantStatus = z.object({
   expiresAt: recordedTime()
     .optional()
     .describe('When access ends. It is fixed before access begins and never moves later.'),
-  endedAt: recordedTime().optional().describe('When access had been removed everywhere.'),
+  endedAt: recordedTime().optional().describe(ENDED_AT),
   passingSince: recordedTime().optional().describe('While suspended: since when every check has been passed again.'),
   specHash: text({ max: 128 })
     .optional()

@@ -7,6 +7,7 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
 import { line, listOf, namespaceName, objectName, PRINTABLE, recordedTime, ruled, text, uid } from './schema.ts';
+import { ENDED_AT } from './status.ts';
 
 const person = z.object({
   username: text({ max: 1024, pattern: PRINTABLE }).describe(
@@ -32,6 +33,9 @@ const access = z.object({
   namespace: namespaceName().describe('Namespace in which the rules held.'),
   rules: listOf(rule, { max: 32 }).describe('The rules, as RBAC has them.'),
 });
+
+/** Code points that the summary of what was given may have: it is a column of `kubectl get`. */
+export const SUMMARY_LIMIT = 256;
 
 const immutable = {
   cel: 'self == oldSelf',
@@ -66,6 +70,9 @@ export const receiptSpec = ruled(
       })
       .describe('The task, as the grant stated it.'),
     access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
+    summary: text({ max: SUMMARY_LIMIT, pattern: PRINTABLE })
+      .optional()
+      .describe('What was given, in a line for people, cut where it is long. access is the record.'),
     startTime: recordedTime().describe('When access began.'),
     expiresAt: recordedTime().describe(
       'When access was to end at the latest. It may have ended before; status says so.',
@@ -81,7 +88,7 @@ export const receiptStatus = z.object({
     .describe(
       `How the access ended. Expired: ${PHASES.Expired} Revoked: ${PHASES.Revoked} Superseded: ${REASONS.Superseded} Absent while it is live.`,
     ),
-  endedAt: recordedTime().optional().describe('When access had been removed everywhere.'),
+  endedAt: recordedTime().optional().describe(ENDED_AT),
   reason: text({ max: 128, pattern: PRINTABLE }).optional().describe('Why it ended, as one word for machines.'),
   message: text({ max: 4096 }).optional().describe('Why it ended, for people.'),
 });
@@ -117,7 +124,13 @@ export const agentReceiptKind: KindDefinition = {
       jsonPath: '.status.outcome',
       description: 'How it ended; empty while it is live.',
     },
-    { name: 'Ended', type: 'string', jsonPath: '.status.endedAt', description: 'When it had ended everywhere.' },
+    {
+      name: 'Ended',
+      type: 'string',
+      jsonPath: '.status.endedAt',
+      description: 'When hallpass found it ended everywhere; where hallpass was down, later than it did.',
+    },
+    { name: 'Access', type: 'string', jsonPath: '.spec.summary', description: 'What was given.' },
     { name: 'Reason', type: 'string', jsonPath: '.status.reason', description: 'Why it ended.', priority: 1 },
     { name: 'Task', type: 'string', jsonPath: '.spec.task.description', description: 'What it was for.', priority: 1 },
   ],

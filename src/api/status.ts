@@ -6,6 +6,10 @@ import { integer, recordedTime, text } from './schema.ts';
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
 export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32, name: 1100 } as const;
 
+/** Of `endedAt`. The time is that of the record, since nothing tells when a Job's controller took the last binding. */
+export const ENDED_AT =
+  'When hallpass found that access had been removed everywhere, and recorded it. Where hallpass was down at the end, access had ended before: by its Job, at expiresAt or seconds after it.';
+
 export const condition = z.object({
   type: text({ min: 1, max: 63, pattern: '^[A-Za-z0-9./_-]+$' }).describe(
     'What the condition is about, such as Ready. The reference lists every type.',

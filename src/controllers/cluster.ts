@@ -179,7 +179,7 @@ function onlyTheUse(receipt: ParsedReceipt): ParsedReceipt {
   const { spec } = receipt;
   if (!spec) return receipt;
   const task = { description: '', ref: spec.task.ref };
-  return { ...receipt, spec: { ...spec, task, creator: NOT_KEPT, requester: NOT_KEPT } };
+  return { ...receipt, spec: { ...spec, task, summary: undefined, creator: NOT_KEPT, requester: NOT_KEPT } };
 }
 
 const NOT_KEPT = { username: '' };

@@ -129,8 +129,8 @@ async function tell(stage: Stage): Promise<void> {
   say('hallpass is back, and notes how it ended:');
   await show(stage, ['get', 'aggrant', '-n', namespace]);
 
-  chapter('What stays is the record.');
-  await show(stage, ['get', 'agrec', '-n', 'hallpass-system']);
+  chapter('What stays is the record. ENDED is when hallpass found it ended and wrote it down.');
+  await show(stage, ['get', 'agrec', '-n', 'hallpass-system', '--sort-by=.spec.startTime']);
 }
 
 /** Waits until a grant has a phase; the API server tells when. */

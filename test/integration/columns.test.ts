@@ -91,6 +91,7 @@ const kinds: { resource: Resource<KubeObject>; object: object; status: object }[
         requester: { username: 'word', uid: 'word' },
         task,
         access: [{ namespace: 'word', rules: [permission] }],
+        summary: 'word',
         startTime: AT,
         expiresAt: AT,
       },

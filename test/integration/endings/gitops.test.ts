@@ -300,10 +300,23 @@ describe('a grant that Git applies again and again', function () {
       const table = await stage().playground.admin(['get', 'agrec', '-n', SYSTEM_NAMESPACE, '-o=wide']);
       console.log(table.replace(/^/gm, '      '));
       const [header = ''] = table.split('\n');
-      for (const column of ['GRANT', 'NAMESPACE', 'AGENT', 'REQUESTER', 'START', 'END', 'OUTCOME', 'ENDED', 'REASON']) {
+      for (const column of [
+        'GRANT',
+        'NAMESPACE',
+        'AGENT',
+        'REQUESTER',
+        'START',
+        'END',
+        'OUTCOME',
+        'ENDED',
+        'ACCESS',
+        'REASON',
+      ]) {
         expect(header).to.contain(column);
       }
-      expect(table).to.match(/stopped +git +triage +hallpass-test-admin +\S+Z +\S+Z +Revoked +\S+Z +EndedByDeletion/);
+      expect(table).to.match(
+        /stopped +git +triage +hallpass-test-admin +\S+Z +\S+Z +Revoked +\S+Z +list pods in git +EndedByDeletion/,
+      );
     });
   });
 
