@@ -13,7 +13,7 @@ RUN npm install --no-save --ignore-scripts --omit=dev
 COPY image image
 COPY src src
 COPY LICENSE .
-RUN node image/build.ts --rootfs /rootfs
+RUN node --disable-warning=ExperimentalWarning image/build.ts --rootfs /rootfs
 
 FROM scratch
 COPY --from=build /rootfs /

@@ -63,4 +63,4 @@ generate: $(installed) ## Write what is generated: CRDs, guards, reference
 bench: $(installed) ## Measure, and write bench/results (FIGURE=create: one figure)
 	node bench/run.ts $(FIGURE)
 image: $(installed) ## Assemble hallpass's image as an OCI archive in dist, without a container engine
-	node image/build.ts
+	node --disable-warning=ExperimentalWarning image/build.ts

@@ -107,6 +107,10 @@ export const EVENTS = {
   },
   Restoring: { type: 'Normal', tells: 'Every check is passed again; the message says when access comes back.' },
   Lapsed: { type: 'Normal', tells: 'Access ended on time, or its agent went.' },
+  NeverGranted: {
+    type: 'Warning',
+    tells: 'The end of the request passed before any access began: it gave none, and gives none.',
+  },
   Revoked: { type: 'Warning', tells: 'Access was ended before its time.' },
   Denied: { type: 'Warning', tells: 'The request was refused for good.' },
   Refused: { type: 'Warning', tells: 'A check is not passed; the message says which and what helps.' },

@@ -108,7 +108,8 @@ export class GrantRecord {
     const sameRequest = grant.status.specHash === grant.hash;
     if (sameRequest && grant.status.phase === phase && grant.status.reasons?.[0]?.reason === first) return;
     const text = reasons.map(({ message }) => message).join('; ');
-    const event = eventOf(phase, first);
+    const given = this.#cluster.caches.receipts.byIndex(INDEX.grantUid, grant.metadata.uid).length > 0;
+    const event = eventOf(phase, first, given);
     this.#log(grant, `grant is ${phase}`, { reason: first, why: text });
     if (event) this.#event(grant, event, text);
   }
@@ -144,12 +145,15 @@ export class GrantRecord {
   }
 }
 
-/** The event that a change into a phase is worth; none where the phase comes by itself or is over in a moment. */
-export function eventOf(phase: Phase, reason: Reason | undefined): EventReason | undefined {
+/**
+ * The event that a change into a phase is worth; none where the phase comes by itself or is over in a moment. `given`: by its
+ * receipts, the grant may have had access.
+ */
+export function eventOf(phase: Phase, reason: Reason | undefined, given: boolean): EventReason | undefined {
   if (reason === 'Restoring') return 'Restoring';
   if (phase === 'Scheduled' || reason === 'AgentNotReady') return undefined;
   if (phase === 'Active') return 'Granted';
-  if (phase === 'Expired') return 'Lapsed';
+  if (phase === 'Expired') return given ? 'Lapsed' : 'NeverGranted';
   return phase === 'Pending' ? 'Refused' : phase;
 }
 

@@ -12,6 +12,12 @@ const named = z.array(z.looseObject({ name: z.string() })).nullish();
 const kubeconfigSchema = z.looseObject({ clusters: named, users: named, contexts: named });
 const withTokenFile = z.looseObject({ user: z.looseObject({ tokenFile: z.string().min(1) }) });
 
+const REMEDIES: Partial<Record<string, string>> = {
+  ENOENT: 'it does not exist; name an existing kubeconfig with --kubeconfig',
+  EISDIR: 'it is a directory; name a file in it with --kubeconfig',
+  EACCES: 'this user may not read it; change its mode or owner, or name another kubeconfig with --kubeconfig',
+};
+
 // Parse errors quote the text around them, which may be a key or a token: only the place is told.
 async function checkKubeconfig(path: string): Promise<z.infer<typeof kubeconfigSchema>> {
   const notOne = (what: string): CredentialsError =>
@@ -23,7 +29,7 @@ async function checkKubeconfig(path: string): Promise<z.infer<typeof kubeconfigS
     text = await readFile(path, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    const remedy = code === 'ENOENT' ? 'it does not exist; name an existing kubeconfig with --kubeconfig' : code;
+    const remedy = REMEDIES[code] ?? code;
     throw new CredentialsError(`the kubeconfig ${printable(path)} cannot be read: ${remedy}`);
   }
   let content: unknown;

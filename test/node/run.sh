@@ -50,7 +50,7 @@ exec 9>&-
 # 2. Kubernetes, hallpass's image, and an image for the pods' sandboxes.
 bin=$(test/controlplane/build.sh etcd kube-apiserver kube-controller-manager kubectl kubelet kube-scheduler kube-proxy | tail -n 1)
 step "Kubernetes binaries"
-$node image/build.ts
+$node --disable-warning=ExperimentalWarning image/build.ts
 $node test/node/pause-image.ts "$tools/usr/bin/busybox" dist/pause-image.tar
 step "images"
 

@@ -282,6 +282,25 @@ describe('a grant on its way to access', function () {
     expect(reasons).to.include.members(['Granted', 'Lapsed']);
   });
 
+  it('that ended before it was made is Expired, and told as one that never gave access', async () => {
+    const namespace = await stage().namespace('gate-late');
+    await stage().identity(namespace);
+    const ref = { namespace, name: 'late' };
+    const manifest = grantManifest(ref);
+    const spec = { ...manifest.spec, validity: { notAfter: '2020-01-01T00:00:00Z' } };
+    await stage().admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${namespace}/agentgrants`, {
+      ...manifest,
+      spec,
+    });
+    await stage().phase(ref, 'Expired', 'EndPassed');
+    const list = ['get', 'events', '-n', namespace, '--field-selector=involvedObject.kind=AgentGrant'];
+    const told = await stage().poll(
+      () => stage().playground.admin([...list, '-o', 'jsonpath={.items[*].reason}']),
+      (reasons) => reasons !== '',
+    );
+    expect(told).to.equal('NeverGranted');
+  });
+
   it('lists every reason at once', async () => {
     const namespace = await stage().namespace('gate-all', { enabled: false });
     await stage().namespace('gate-all-home');

@@ -20,8 +20,12 @@ const changes: [Phase, Reason, string | undefined][] = [
 describe('the event about a grant', () => {
   for (const [phase, reason, told] of changes) {
     it(`that is ${phase} for ${reason} is ${told ?? 'none'}`, () => {
-      const event = eventOf(phase, reason);
+      const event = eventOf(phase, reason, true);
       expect(event && `${EVENTS[event].type} ${event}`).to.equal(told);
     });
   }
+
+  it('whose end passed before it ever had access says that, and not that access ended', () => {
+    expect(eventOf('Expired', 'EndPassed', false)).to.equal('NeverGranted');
+  });
 });

@@ -282,6 +282,11 @@ describe('credentials', () => {
       expect(String(error)).to.include('missing').and.include('does not exist');
     });
 
+    it('are refused when it is a directory, with the remedy', async () => {
+      const error = await rejection(loadCredentials({ kubeconfig: directory, ...nothing }));
+      expect(String(error)).to.include(directory).and.include('is a directory; name a file in it with --kubeconfig');
+    });
+
     it('are refused when certificates that it names are missing', async () => {
       const path = await inDirectory('config', kubeconfig({ 'client-certificate': 'no.pem', 'client-key': 'no.pem' }));
       const error = await rejection(loadCredentials({ kubeconfig: path, ...nothing }));
