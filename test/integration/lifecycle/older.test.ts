@@ -223,13 +223,14 @@ describe('hallpass and what is older than its guards', function () {
       'no-end': { ...spec, validity: {} },
       'no-verb': { ...spec, permissions: [{ apiGroups: [''], resources: ['pods'], verbs: [] }] },
       'long-task': { ...spec, task: { description: 'x'.repeat(2_000) } },
+      'hostile-task': { ...spec, task: { description: 'to\u202e\u009b31m\nday' } },
+      endless: { ...spec, validity: { notAfter: '9999-99-99T99:99:99Z' } },
     };
     /** Of another form, which the API server lets nobody change but into a valid one. */
     const misshapen = {
       nothing: undefined,
       text: 'give me everything',
       'no-list': { ...spec, permissions: 'all' },
-      endless: { ...spec, validity: { notAfter: '9999-99-99T99:99:99Z' } },
     };
     const refs = (specs: object) => Object.keys(specs).map((name) => ({ namespace, name }));
 
