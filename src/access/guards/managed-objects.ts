@@ -18,6 +18,9 @@ import { type Guard, validating } from './policy.ts';
 const rbac = { apiGroup: 'rbac.authorization.k8s.io', version: 'v1' };
 
 const grantObject = (object: string) => `(${hasUidName(object)} || ${hasLabel(object, LABELS.grant)})`;
+/** Nobody else has a use for such a Role; RoleBindings of such names are in deploy/namespace. */
+const roleObject = (object: string) =>
+  `(${object}.metadata.name.startsWith('hallpass-') || ${hasLabel(object, LABELS.grant)})`;
 const accountObject = (object: string) =>
   `(${object}.metadata.name.startsWith('hallpass-') || ${hasLabel(object, LABELS.identityUid)})`;
 
@@ -54,8 +57,11 @@ const grantOf = `${labelOf('object', LABELS.grantNamespace)} + "/" + ${labelOf('
 
 const operatorBound = (kind: string, rule: string) =>
   `hallpass itself may write only a ${kind} named hallpass-<uid of a grant>, labelled with that uid and with ${LABELS.managedBy}${rule}. Report this as a defect of hallpass, or find out who uses its credentials`;
-const operatorDeletionBound = (kind: string, label: string) =>
-  `hallpass itself may delete only a ${kind} that carries its name and the label ${label}. Report this as a defect of hallpass, or find out who uses its credentials`;
+const operatorDeletionBound = (kind: string, carrying: string) =>
+  `hallpass itself may delete only a ${kind} ${carrying}. Report this as a defect of hallpass, or find out who uses its credentials`;
+
+/** Without the label, too: who takes it off while a guard is away must not make the access immortal. */
+const byName = 'named hallpass-<uid>';
 
 /**
  * Whatever hallpass itself holds in a namespace, the API server lets it hand on: what it issues with, too (but for Events, by
@@ -72,7 +78,7 @@ const harmlessRules = `object.?rules.orValue([]).all(rule,
 const roles = validating({
   name: 'hallpass-roles',
   resources: [{ ...rbac, operations: ['CREATE', 'UPDATE', 'DELETE'], resources: ['roles'] }],
-  when: { ours: `${callerIsNamedOperator} || ${isOurs(grantObject)}` },
+  when: { ours: `${callerIsNamedOperator} || ${isOurs(roleObject)}` },
   variables: { ...callerVariables, harmless: harmlessUpdate(['.rules']) },
   rules: [
     onlyOperator('Role'),
@@ -83,7 +89,7 @@ const roles = validating({
         ', without rules over RBAC, ServiceAccounts, kinds of hallpass or all groups, and without writing Jobs',
       ),
     },
-    { holds: operatorDeletes(namedAfterGrant('oldObject')), message: operatorDeletionBound('Role', LABELS.grant) },
+    { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound('Role', byName) },
   ],
 });
 
@@ -103,10 +109,7 @@ const roleBindings = validating({
         ', that binds the Role of the same name to ServiceAccounts hallpass-* and nobody else',
       ),
     },
-    {
-      holds: operatorDeletes(namedAfterGrant('oldObject')),
-      message: operatorDeletionBound('RoleBinding', LABELS.grant),
-    },
+    { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound('RoleBinding', byName) },
   ],
 });
 
@@ -148,7 +151,7 @@ const jobs = validating({
       holds: operatorWrites('object.spec.?parallelism.orValue(1) == 0'),
       message: operatorBound('Job', ', with parallelism 0'),
     },
-    { holds: operatorDeletes(namedAfterGrant('oldObject')), message: operatorDeletionBound('Job', LABELS.grant) },
+    { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound('Job', byName) },
   ],
 });
 
@@ -179,7 +182,7 @@ const serviceAccounts = validating({
       holds: operatorDeletes(
         `oldObject.metadata.name.startsWith('hallpass-') && ${hasLabel('oldObject', LABELS.identityUid)}`,
       ),
-      message: operatorDeletionBound('ServiceAccount', LABELS.identityUid),
+      message: operatorDeletionBound('ServiceAccount', `that carries its name and the label ${LABELS.identityUid}`),
     },
   ],
 });

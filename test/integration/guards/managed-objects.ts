@@ -47,6 +47,7 @@ export function grantObjects(twins: () => Twins): void {
 
   it('are not made by others, neither by name nor by label', async () => {
     const labels = made.grantLabels(made.otherUid);
+    await refusedByGuard(twins(), 'owner', made.roleNamed('hallpass-readers', {}, 'get'), role);
     await refusedByGuard(twins(), 'owner', made.roleNamed(made.otherName, {}, 'get'), role);
     await refusedByGuard(twins(), 'owner', made.roleNamed('mine', labels, 'get'), { ...role, says: /Role team\/mine/ });
     await refusedByGuard(twins(), 'owner', made.bindingNamed(made.otherName, { labels, roleRef: view }), binding);
@@ -55,7 +56,8 @@ export function grantObjects(twins: () => Twins): void {
   });
 
   it('leave the namespace its own Roles, bindings and Jobs', async () => {
-    await passesGuards(twins(), 'owner', made.roleNamed('hallpass-readers', {}, 'get'));
+    await passesGuards(twins(), 'owner', made.roleNamed('readers-of-hallpass', {}, 'get'));
+    await passesGuards(twins(), 'owner', made.roleNamed('hallpass', {}, 'get'));
     await passesGuards(twins(), 'owner', made.bindingNamed('hallpass-readers', { roleRef: view }));
     await passesGuards(twins(), 'editor', made.jobNamed('nightly'));
     await passesGuards(twins(), 'owner', deletion(`${made.enabling[0].path}/hallpass-grantable`));
@@ -254,7 +256,7 @@ export function operator(twins: () => Twins): void {
     await passesGuards(twins(), 'operator', account('hallpass-two'));
   });
 
-  it('deletes what carries its name and label, and nothing else, in any namespace', async () => {
+  it('deletes what has a name of its own, also without its label, and nothing else, in any namespace', async () => {
     for (const { callers } of Object.values(twins())) {
       await succeed(callers.root, made.roleNamed('precious'));
       await succeed(callers.root, made.jobNamed('precious'));
@@ -266,6 +268,8 @@ export function operator(twins: () => Twins): void {
       deletion(`${made.rbac}/rolebindings/owner`),
       deletes('hallpass-rolebindings'),
     );
+    const enabling = deletion(`${made.enabling[0].path}/hallpass-grantable`);
+    await refusedByGuard(twins(), 'operator', enabling, deletes('hallpass-rolebindings'));
     await refusedByGuard(twins(), 'operator', deletion(`${made.batch}/jobs/precious`), deletes('hallpass-jobs'));
     const account = deletion(`${made.api}/serviceaccounts/default`);
     await refusedByGuard(twins(), 'operator', account, deletes('hallpass-serviceaccounts'));
