@@ -1,11 +1,18 @@
 // Whether what gives a grant's access is still as hallpass made it.
 
-import { LABELS, serviceAccountName } from '../api/names.ts';
+import { grantLabels, LABELS, serviceAccountName } from '../api/names.ts';
 import type { Job, RoleBinding } from '../kube/kinds.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { GrantKey } from './grant-objects.ts';
 
 /** Whether an object was made for this very grant; one that only has the name is somebody else's. */
 export function isOfGrant(object: { metadata: { labels?: Record<string, string> | undefined } }, uid: string): boolean {
   return object.metadata.labels?.[LABELS.grant] === uid;
+}
+
+/** Whether an object still carries every label that hallpass gave it. Others' beside them don't matter. */
+export function isLabelled({ metadata }: KubeObject, grant: GrantKey): boolean {
+  return Object.entries(grantLabels(grant)).every(([label, value]) => metadata.labels?.[label] === value);
 }
 
 /**

@@ -47,7 +47,7 @@ export const REASONS = {
   CheckFailed:
     'A check could not be made: the API server did not answer it, or has told nothing for a while of what it rests on. It is tried again.',
   AccessRemains:
-    'Access was taken away as far as hallpass can, but finalizers of others keep what gives it. Whoever set them has to take them off; hallpass keeps trying.',
+    'Access was to be taken away, but others keep the RoleBinding that gives it: by finalizers, or by refusing its deletion. The message has the command that ends it; hallpass keeps trying.',
   DeadManRefused:
     'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
   AccessRefused:

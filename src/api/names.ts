@@ -71,7 +71,7 @@ export function grantUidOf(name: string): string | undefined {
   return UUID.test(uid) ? uid : undefined;
 }
 
-/** The uid of the grant that an object was made for: by its label and its name, since a label alone is easily copied. */
+/** The uid of the grant that an object was surely made for: by its label and its name, since a label alone is easily copied. */
 export function grantUidOfObject({
   name,
   labels,
@@ -81,6 +81,29 @@ export function grantUidOfObject({
 }): string | undefined {
   const uid = grantUidOf(name);
   return uid !== undefined && labels?.[LABELS.grant] === uid ? uid : undefined;
+}
+
+type Binding = {
+  metadata: { name: string; labels?: Record<string, string> | undefined };
+  roleRef: { kind: string; name: string };
+  subjects?: { kind: string; name: string }[] | undefined;
+};
+
+/**
+ * The uid of the grant that a RoleBinding is of, or poses as: by its name, when it carries the label, names an agent or binds
+ * the Role of that name. Labels can be taken off while a guard is away; what it gives stays.
+ */
+export function grantUidOfBinding({ metadata, roleRef, subjects }: Binding): string | undefined {
+  const uid = grantUidOf(metadata.name);
+  if (uid === undefined || grantUidOfObject(metadata) === uid) return uid;
+  const ownRole = roleRef.kind === 'Role' && roleRef.name === metadata.name;
+  return ownRole || subjects?.some(isAgent) ? uid : undefined;
+}
+
+/** Whether a subject of a binding is the ServiceAccount of an agent, under either of its names. */
+function isAgent({ kind, name }: { kind: string; name: string }): boolean {
+  if (kind === 'ServiceAccount') return name.startsWith(PREFIX);
+  return kind === 'User' && /^system:serviceaccount:[^:]+:hallpass-/.test(name);
 }
 
 /** Labels of every object that gives a grant's access. */

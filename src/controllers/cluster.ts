@@ -1,9 +1,12 @@
 // What the controllers see of the cluster: the client, one cache a kind with the indexes they ask by, and the clock.
 
+import { isOfGrant } from '../access/drift.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import {
   GRANTABLE_ROLE,
+  grantUidOf,
+  grantUidOfBinding,
   grantUidOfObject,
   ISSUER_ROLE,
   LABELS,
@@ -90,9 +93,10 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
       ...o,
       resource: roleBindings,
       indexes: {
-        [INDEX.grantUid]: grantUids,
+        [INDEX.grantUid]: (binding) => listOf(grantUidOfBinding(binding)),
         // A grant's binding is found by its grant, and is no standing access.
-        [INDEX.subject]: (binding) => (isGrants(binding) ? [] : (binding.subjects ?? []).map(subjectKey)),
+        [INDEX.subject]: (binding) =>
+          grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],
         [INDEX.enables]: (binding) => (enabledRole(binding) ? [binding.metadata.namespace ?? ''] : []),
       },
     }),
@@ -165,12 +169,30 @@ export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity |
   return grant.spec && caches.identities.get({ namespace: grant.metadata.namespace, name: grant.spec.agent });
 }
 
-function isGrants({ metadata }: KubeObject): boolean {
-  return grantUidOfObject(metadata) !== undefined;
+/**
+ * Whether an object of a grant's name was made for it: by its label or, where that was taken off, by what a binding gives, what
+ * the grant's status lists, and, when the grant is gone, where its open receipts reach. Any other is somebody else's.
+ */
+export function isMadeFor(
+  caches: Caches,
+  object: KubeObject & Partial<Pick<RoleBinding, 'roleRef' | 'subjects'>>,
+  uid: string,
+): boolean {
+  const { metadata, roleRef, subjects } = object;
+  if (isOfGrant(object, uid)) return true;
+  if (roleRef) return grantUidOfBinding({ metadata, roleRef, subjects }) === uid;
+  const [grant] = caches.grants.byIndex(INDEX.grantUid, uid);
+  if (grant) return (grant.status.created ?? []).some((made) => made.uid === metadata.uid);
+  return openReceipts(caches, uid).some(({ spec }) =>
+    spec?.access.some(({ namespace }) => namespace === metadata.namespace),
+  );
 }
 
 function grantUids({ metadata }: KubeObject): string[] {
-  const uid = grantUidOfObject(metadata);
+  return listOf(grantUidOfObject(metadata));
+}
+
+function listOf(uid: string | undefined): string[] {
   return uid === undefined ? [] : [uid];
 }
 
@@ -192,7 +214,7 @@ function withoutTemplate({ metadata, spec, status }: Job): Job {
 
 /** That others' roles change is news, since it may let a requester pass; what they hold is asked of the API server. */
 function onlyOurRules(role: Role): Role {
-  return isGrants(role) ? role : { ...role, rules: [] };
+  return grantUidOf(role.metadata.name) === undefined ? { ...role, rules: [] } : role;
 }
 
 function onlyGrantableRules<T extends Role>(role: T): T {

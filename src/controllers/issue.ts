@@ -2,7 +2,7 @@
 //   receipt → per namespace a dead-man Job, a Role, a RoleBinding that names nobody → status → the agent in the binding.
 // Putting back what was edited or deleted takes the same steps; what is there already is left as it is.
 
-import { hasOwnRole, isArmed, isBound, isOfGrant, isOwnedBy } from '../access/drift.ts';
+import { hasOwnRole, isArmed, isBound, isLabelled, isOwnedBy } from '../access/drift.ts';
 import {
   correctedDeadline,
   deadlineSeconds,
@@ -20,7 +20,7 @@ import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/clien
 import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
 import { requestedAccess } from '../policy/access.ts';
-import type { Cluster } from './cluster.ts';
+import { type Cluster, isMadeFor } from './cluster.ts';
 
 /** Why something can't be made: a quota or an admission policy refuses the dead-man Job. */
 export class DeadManRefusedError extends Error {}
@@ -76,12 +76,12 @@ export class Issuer {
       const ref = { namespace, name: grantObjectName(uid) };
       const dryRun = () => client.create(jobs, renderJob(key, namespace, 60, this.#image), { dryRun: true });
       const job = caches.jobs.get(ref) ?? (await this.#createOrGet(jobs, ref, () => jobRefusable(namespace, dryRun)));
-      refuseForeign(jobs, job, uid);
+      this.#refuseForeign(jobs, job, uid);
       const tryRole = () => client.create(roles, renderRole(key, namespace, rules), { dryRun: true });
       const role = caches.roles.get(ref);
-      refuseForeign(roles, role ?? (await this.#createOrGet(roles, ref, () => accessRefusable(tryRole))), uid);
+      this.#refuseForeign(roles, role ?? (await this.#createOrGet(roles, ref, () => accessRefusable(tryRole))), uid);
       const binding = caches.roleBindings.get(ref);
-      refuseForeign(roleBindings, binding, uid);
+      this.#refuseForeign(roleBindings, binding, uid);
       // One that names a Role which isn't there is refused for that alone.
       if (binding || !role) continue;
       const wanted = { ...renderRoleBinding(key, namespace, job.metadata), subjects: renderSubjects(agent) };
@@ -102,7 +102,7 @@ export class Issuer {
     const { client, caches, clock } = this.#cluster;
     const end = Date.parse(expiresAt);
     const seconds = deadlineSeconds(end, clock.now().getTime());
-    const found = await this.#own(jobs, caches.jobs, namespace, grant.uid, () =>
+    const found = await this.#own(jobs, caches.jobs, namespace, grant, () =>
       jobRefusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
     );
     const corrected = correctedDeadline(found, end);
@@ -121,7 +121,7 @@ export class Issuer {
     const { client, caches } = this.#cluster;
     const wanted = renderRole(grant, namespace, rules);
     const create = () => accessRefusable(() => client.create(roles, wanted));
-    const found = await this.#own(roles, caches.roles, namespace, grant.uid, create);
+    const found = await this.#own(roles, caches.roles, namespace, grant, create);
     if (sameRules(found.rules, rules)) return found;
     const role = await accessRefusable(() => client.replace(roles, { ...found, rules: wanted.rules }));
     caches.roles.observe(role);
@@ -132,7 +132,7 @@ export class Issuer {
     const { client, caches } = this.#cluster;
     const wanted = renderRoleBinding(grant, namespace, { name: job.metadata.name, uid: job.metadata.uid });
     const create = () => accessRefusable(() => client.create(roleBindings, wanted));
-    const found = await this.#own(roleBindings, caches.roleBindings, namespace, grant.uid, create);
+    const found = await this.#own(roleBindings, caches.roleBindings, namespace, grant, create);
     if (isBound(found, job, { namespace: grant.namespace, name: agent.name })) return found;
     if (!hasOwnRole(found)) {
       const { uid } = found.metadata;
@@ -154,30 +154,39 @@ export class Issuer {
     resource: Resource<T>,
     cache: Cache<T>,
     namespace: string,
-    grantUid: string,
+    grant: Spec['grant'],
     create: () => Promise<T>,
   ): Promise<T> {
-    const ref = { namespace, name: grantObjectName(grantUid) };
+    const ref = { namespace, name: grantObjectName(grant.uid) };
     let found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
-    refuseForeign(resource, found, grantUid);
-    if (found.metadata.deletionTimestamp !== undefined) {
+    this.#refuseForeign(resource, found, grant.uid);
+    // What is being deleted takes nothing down, and the guards let nobody, hallpass included, put our label on what has none.
+    if (found.metadata.deletionTimestamp !== undefined || !isLabelled(found, grant)) {
       await this.#finishDeletion(resource, found);
       cache.forget(ref);
       found = await this.#createOrGet(resource, ref, create);
-      refuseForeign(resource, found, grantUid);
+      this.#refuseForeign(resource, found, grant.uid);
       refuseTerminating(resource, found);
     }
     cache.observe(found);
     return found;
   }
 
-  /** Lets an object go that waits for what somebody else made depend on it: a Job in that state takes no new binding down. */
+  /** Lets an object go, also one that waits for what somebody else made depend on it: a Job in that state takes no new binding down. */
   async #finishDeletion<T extends KubeObject>(resource: Resource<T>, { metadata }: T): Promise<void> {
     try {
       await this.#cluster.client.delete(resource, metadata, { uid: metadata.uid, propagationPolicy: 'Background' });
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error)) throw error;
     }
+  }
+
+  #refuseForeign<T extends KubeObject>(resource: Resource<T>, object: T | undefined, grantUid: string): void {
+    if (!object || isMadeFor(this.#cluster.caches, object, grantUid)) return;
+    const { namespace, name } = object.metadata;
+    throw new ForeignObjectError(
+      `${resourceName(resource)} ${name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
+    );
   }
 
   async #createOrGet<T extends KubeObject>(
@@ -192,14 +201,6 @@ export class Issuer {
       return this.#cluster.client.get(resource, ref);
     }
   }
-}
-
-function refuseForeign<T extends KubeObject>(resource: Resource<T>, object: T | undefined, grantUid: string): void {
-  if (!object || isOfGrant(object, grantUid)) return;
-  const { namespace, name } = object.metadata;
-  throw new ForeignObjectError(
-    `${resourceName(resource)} ${name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
-  );
 }
 
 function refuseTerminating<T extends KubeObject>(resource: Resource<T>, { metadata }: T): void {

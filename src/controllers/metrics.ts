@@ -5,7 +5,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 export type GrantMetrics = {
   /** Read at each scrape: how many grants are in each phase. */
   phases: (read: () => Map<string, number>) => void;
-  /** Read at each scrape: how many bindings of ours give access although they were deleted. */
+  /** Read at each scrape: how many bindings of ours give access that hallpass was to take away. */
   heldBindings: (read: () => number) => void;
   /** From a grant's end until its last binding was gone, in seconds. */
   expiryLag: (seconds: number) => void;
@@ -50,7 +50,7 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
     heldBindings: (read) =>
       new Gauge({
         name: 'hallpass_held_bindings',
-        help: "RoleBindings of grants that were deleted and still give access, since others' finalizers keep them; only the leader counts.",
+        help: 'RoleBindings of grants that give access which hallpass was to take away, since others keep them; only the leader counts.',
         registers,
         collect() {
           this.set(read());

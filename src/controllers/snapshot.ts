@@ -1,6 +1,6 @@
 // Gathers what the decision about a grant rests on, from the caches.
 
-import { isArmed, isBound } from '../access/drift.ts';
+import { isArmed, isBound, isLabelled } from '../access/drift.ts';
 import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
@@ -102,7 +102,8 @@ function precedes(a: Placed, b: Placed): boolean {
 /** Whether Job, Role and RoleBinding stand in every namespace of the receipt as they were made, and nowhere else. */
 function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | undefined): boolean {
   const name = grantObjectName(grant.metadata.uid);
-  const agent = { namespace: grant.metadata.namespace ?? '', name: receipt?.spec?.agent.name ?? '' };
+  const { namespace: home = '', name: grantName, uid } = grant.metadata;
+  const agent = { namespace: home, name: receipt?.spec?.agent.name ?? '' };
   const access = receipt?.spec?.access ?? [];
   if (straysOf(caches, grant.metadata.uid, access).length > 0) return false;
   return access.every(({ namespace, rules }) => {
@@ -110,6 +111,8 @@ function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | u
     const role = caches.roles.get({ namespace, name });
     const binding = caches.roleBindings.get({ namespace, name });
     if (!job || !role || !binding) return false;
+    const made = [job, role, binding];
+    if (!made.every((object) => isLabelled(object, { namespace: home, name: grantName, uid }))) return false;
     return isArmed(job) && sameRules(role.rules, rules) && isBound(binding, job, agent);
   });
 }

@@ -4,7 +4,7 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
-import { GRANTABLE_ROLE, grantUidOfObject, serviceAccountName } from '../api/names.ts';
+import { GRANTABLE_ROLE, grantUidOf, grantUidOfBinding, LABELS, serviceAccountName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { CacheEvent } from '../kube/cache.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
@@ -66,11 +66,9 @@ export function watchChanges(o: {
     if (!event.own || caches.grants.byIndex(INDEX.grantUid, uid).length === 0) touchGrant(uid, event, priority);
   };
   const touched = <T extends KubeObject>(event: CacheEvent<T>, priority = priorityOf(event)): boolean => {
-    const uid =
-      grantUidOfObject(event.object.metadata) ?? (event.previous && grantUidOfObject(event.previous.metadata));
-    if (uid === undefined) return false;
-    touchGrantOf(uid, event, priority);
-    return true;
+    const owners = new Set([event.object, event.previous ?? event.object].flatMap(ownersOf));
+    for (const uid of owners) touchGrantOf(uid, event, priority);
+    return owners.size > 0;
   };
 
   const enqueueIdentities = (which: (identity: ParsedIdentity) => boolean) => {
@@ -140,8 +138,9 @@ export function watchChanges(o: {
     if (!touched(event) && !event.initial) rightsChanged();
   });
   caches.roleBindings.subscribe((event) => {
-    if (touched(event)) return;
     const { object, previous, initial } = event;
+    // One that only has the name of a grant's may be somebody's standing access.
+    if (touched(event) && isGrants(object) && (!previous || isGrants(previous))) return;
     if (enabledRole(object) || (previous && enabledRole(previous))) {
       const namespace = object.metadata.namespace ?? '';
       enqueueGrants(caches.grants.byIndex(INDEX.target, namespace), priorityOf(event));
@@ -167,11 +166,23 @@ export function watchChanges(o: {
     if (event.type !== 'added') return;
     // What was left in one that was finalized by force can be removed now.
     for (const { metadata } of caches.roleBindings.list()) {
-      const uid = metadata.namespace === name ? grantUidOfObject(metadata) : undefined;
+      const uid = metadata.namespace === name ? grantUidOf(metadata.name) : undefined;
       if (uid !== undefined) touchGrant(uid, event);
     }
   });
   guards.onChange(enqueueOpen);
+}
+
+/** Grants that an object of a grant's name concerns: that one, whatever its labels say, and the one that a label claims it for. */
+function ownersOf({ metadata }: KubeObject): string[] {
+  const uid = grantUidOf(metadata.name);
+  if (uid === undefined) return [];
+  const claimed = metadata.labels?.[LABELS.grant];
+  return claimed === undefined || claimed === uid ? [uid] : [uid, claimed];
+}
+
+function isGrants(binding: RoleBinding): boolean {
+  return grantUidOfBinding(binding) !== undefined;
 }
 
 /** What hallpass finds at its start: access that is out, which may have to go, is looked at before any is given. */

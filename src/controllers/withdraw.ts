@@ -1,13 +1,13 @@
 // Takes away what a grant was given: bindings first, in every namespace, then what they rested on.
 
-import { isOfGrant } from '../access/drift.ts';
+import { hasOwnRole } from '../access/drift.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { grantObjectName, grantUidOfObject } from '../api/names.ts';
+import { grantObjectName, grantUidOfBinding } from '../api/names.ts';
 import type { Cache } from '../kube/cache.ts';
-import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
+import { isForbidden, isNotFound } from '../kube/client.ts';
 import { jobs, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
-import type { KubeObject, ObjectRef, Resource } from '../kube/object.ts';
-import { type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
+import type { KubeObject, Resource } from '../kube/object.ts';
+import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
 
 /**
  * Every namespace in which a grant may have been given something: by its open receipts, its status, and what the
@@ -43,7 +43,7 @@ export function straysOf(caches: Caches, uid: string, access: { namespace: strin
   return [...new Set(found.map(({ metadata }) => metadata.namespace ?? ''))].filter((each) => !reached.has(each));
 }
 
-/** Access that could not be taken away, since others' finalizers keep what gives it. */
+/** Access that could not be taken away, since others keep what gives it: by their finalizers, or by refusing its deletion. */
 export class AccessRemainsError extends Error {}
 
 /**
@@ -53,41 +53,84 @@ export class AccessRemainsError extends Error {}
 export async function withdrawBindings(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
   const name = grantObjectName(uid);
   await all(namespaces, async (namespace) => {
-    const held = await remove(cluster, roleBindings, cluster.caches.roleBindings, { namespace, name }, uid);
-    if (held && isOfGrant(held, uid)) await disarm(cluster, held, uid);
+    const ref = { namespace, name };
+    const { client, caches } = cluster;
+    try {
+      const held = await remove(cluster, roleBindings, caches.roleBindings, ref, uid);
+      if (held) await disarm(cluster, held, uid);
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      const held = await unlessGone(client.get(roleBindings, ref));
+      if (!held) return;
+      await disarm(cluster, held, uid, error instanceof Error ? error.message : String(error));
+      // It gives nothing any more, and is still to go.
+      throw error;
+    }
   });
 }
 
-/** Makes a binding give nothing that somebody's finalizer keeps: RBAC honours it until it is gone. */
-async function disarm(cluster: Cluster, held: RoleBinding, uid: string): Promise<void> {
+/**
+ * Makes a binding give nothing that others keep, by a finalizer or by refusing that it is deleted: RBAC honours it until it
+ * is gone. Throws AccessRemainsError when it can't be made so.
+ */
+async function disarm(cluster: Cluster, held: RoleBinding, uid: string, refusal?: string): Promise<void> {
   const { client, caches, log } = cluster;
   const { namespace = '', name, finalizers } = held.metadata;
   if (!held.subjects?.length) return;
-  log.warn('others keep a RoleBinding that was to be deleted', { uid, namespace, name, finalizers });
+  log.warn('others keep a RoleBinding that was to be deleted', {
+    uid,
+    namespace,
+    name,
+    finalizers,
+    error: refusal,
+  });
   try {
     caches.roleBindings.observe(await client.replace(roleBindings, { ...held, subjects: [] }));
     return;
   } catch (error) {
     if (isNotFound(error)) return;
-    // Where the namespace is not enabled any more, hallpass may delete but not write.
+    // Where the namespace is not enabled any more, hallpass may delete but not write; and nowhere what has lost our label.
     if (!isForbidden(error)) throw error;
   }
-  const role = await remove(cluster, roles, caches.roles, { namespace, name }, uid);
-  if (!role) return;
-  caches.roles.observe(role);
+  const role = hasOwnRole(held) ? await removedRole(cluster, { namespace, name }, uid) : undefined;
+  if (hasOwnRole(held) && !role) return;
+  const kept = role?.metadata.finalizers;
+  const [why, end] = refusal
+    ? [`hallpass may not delete it (${refusal})`, `kubectl delete rolebinding ${name} -n ${namespace}`]
+    : [
+        `finalizers of others keep it (${finalizers?.join(', ')})${kept ? ` and its Role (${kept.join(', ')})` : ''}`,
+        `kubectl patch rolebinding ${name} -n ${namespace} --type=merge -p '{"metadata":{"finalizers":null}}'`,
+      ];
   throw new AccessRemainsError(
-    `the access in namespace ${namespace} remains: RoleBinding ${name} (${finalizers?.join(', ')}) and Role ${name} (${role.metadata.finalizers?.join(', ')}) are deleted, but finalizers of others keep them; whoever set those has to take one of them off`,
+    `the access in namespace ${namespace} remains until somebody who may runs: ${end}; RoleBinding ${name} gives it, and ${why}`,
   );
 }
 
-/** How many bindings of grants give access although they were deleted: they name somebody, and their Role is there. */
-export function heldBindings({ roleBindings, roles }: Caches): number {
-  const held = roleBindings.list().filter(({ metadata, subjects }) => {
-    const { deletionTimestamp, namespace, name } = metadata;
-    if (!deletionTimestamp || !subjects?.length || grantUidOfObject(metadata) === undefined) return false;
-    return roles.get({ namespace, name }) !== undefined;
+/** Deletes the Role that a binding rests on; returns it where it is there nevertheless. */
+async function removedRole(cluster: Cluster, ref: { namespace: string; name: string }, uid: string) {
+  try {
+    await remove(cluster, roles, cluster.caches.roles, ref, uid);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+  }
+  const role = await unlessGone(cluster.client.get(roles, ref));
+  if (role) cluster.caches.roles.observe(role);
+  return role;
+}
+
+/** How many bindings of grants give access that hallpass was to take away: they name somebody, and their role is there. */
+export function heldBindings({ grants, roleBindings, roles }: Caches): number {
+  const held = roleBindings.list().filter((binding) => {
+    const { deletionTimestamp, namespace, name } = binding.metadata;
+    const uid = binding.subjects?.length ? grantUidOfBinding(binding) : undefined;
+    if (uid === undefined || (hasOwnRole(binding) && !roles.get({ namespace, name }))) return false;
+    return deletionTimestamp !== undefined || grants.byIndex(INDEX.grantUid, uid).some(saysRemains);
   });
   return held.length;
+}
+
+function saysRemains({ status }: ParsedGrant): boolean {
+  return (status.reasons ?? []).some(({ reason }) => reason === 'AccessRemains');
 }
 
 /** Deletes what the bindings rested on. */
@@ -103,7 +146,7 @@ export async function withdrawRest(cluster: Cluster, uid: string, namespaces: st
 
 /**
  * Deletes an object that may be gone already, and lets the cache know. One that only has the name of ours is left alone. Returns
- * one that lives on, since a finalizer keeps it.
+ * one that lives on, since a finalizer keeps it. Throws a Forbidden where one of ours may not be deleted.
  */
 async function remove<T extends KubeObject>(
   { client, caches }: Cluster,
@@ -112,9 +155,14 @@ async function remove<T extends KubeObject>(
   ref: { namespace: string; name: string },
   uid: string,
 ): Promise<T | undefined> {
-  // Guards that were just put back take a moment until they hold. A binding goes by its name alone: it is what gives access.
-  const known = resource.kind === 'RoleBinding' ? undefined : cache.get(ref);
-  if (known && !isOfGrant(known, uid)) return undefined;
+  const known = cache.get(ref);
+  const gives = resource.kind === 'RoleBinding';
+  // A binding goes by its name, whatever the cache says, unless it is somebody else's indeed: it is what gives access.
+  if (known ? !isMadeFor(caches, known, uid) : !gives) {
+    if (known && !gives) return undefined;
+    const object = await unlessGone(client.get(resource, ref));
+    if (!object || !isMadeFor(caches, object, uid)) return undefined;
+  }
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
     const held = await client.delete(resource, ref, { propagationPolicy: 'Background' });
@@ -123,8 +171,11 @@ async function remove<T extends KubeObject>(
       return held;
     }
   } catch (error) {
-    // The guards let hallpass delete nothing of others; that must not keep a grant from ending.
-    if (isForbidden(error) && (await isForeign(client, resource, ref, uid))) return undefined;
+    // That others keep what is theirs must not keep a grant from ending.
+    if (isForbidden(error)) {
+      const object = await unlessGone(client.get(resource, ref));
+      if (object && !isMadeFor(caches, object, uid)) return undefined;
+    }
     if (!isNotFound(error)) throw error;
     // In a namespace that was finalized by force, which is as if it were not there, objects live on and come back with it.
     if (!caches.namespaces.get({ name: ref.namespace })) return undefined;
@@ -133,16 +184,11 @@ async function remove<T extends KubeObject>(
   return undefined;
 }
 
-async function isForeign<T extends KubeObject>(
-  client: Client,
-  resource: Resource<T>,
-  ref: ObjectRef,
-  uid: string,
-): Promise<boolean> {
+async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    return !isOfGrant(await client.get(resource, ref), uid);
+    return await asked;
   } catch (error) {
-    if (isNotFound(error)) return false;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // Rights that an agent has from bindings that hallpass did not make. hallpass can't take them away, so it reports them.
 
-import { grantUidOfObject, serviceAccountName, serviceAccountUser } from '../api/names.ts';
+import { grantUidOfBinding, serviceAccountName, serviceAccountUser } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { printable } from '../text.ts';
 
@@ -60,7 +60,8 @@ export function standingAccess(
   const keys = new Set(subjectKeysOf(identity));
   const found: StandingAccess[] = [];
   for (const { metadata, roleRef, subjects } of bindings) {
-    if (isGrantBinding(metadata) || isEverybodys(metadata, roleRef)) continue;
+    // Bindings of a grant are the grant controller's to judge: what has no living grant is removed, not reported.
+    if (grantUidOfBinding({ metadata, roleRef, subjects }) !== undefined || isEverybodys(metadata, roleRef)) continue;
     const subject = subjects?.map(subjectKey).find((key) => keys.has(key));
     if (subject === undefined) continue;
     const { namespace, name } = metadata;
@@ -75,11 +76,6 @@ export function standingAccess(
     });
   }
   return found.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
-}
-
-/** Bindings of a grant are the grant controller's to judge: what has no living grant is removed, not reported. */
-function isGrantBinding(metadata: Binding['metadata']): boolean {
-  return grantUidOfObject(metadata) !== undefined;
 }
 
 function isEverybodys(metadata: Binding['metadata'], roleRef: Binding['roleRef']): boolean {

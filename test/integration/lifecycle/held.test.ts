@@ -1,6 +1,7 @@
-// A binding that somebody's finalizer keeps is honoured by the API server although it was deleted: it must give nothing.
+// A binding that others keep, by a finalizer or by refusing its deletion, is honoured by the API server: it must give nothing.
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
+import { OPERATOR_USER } from '../../../src/api/names.ts';
 import { roleBindings, roles, validatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
 import type { KubeObject, Resource } from '../../../src/kube/object.ts';
 import { type Agent, grantManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
@@ -82,7 +83,7 @@ describe('a binding that a foreign finalizer keeps', function () {
       Boolean(grant?.status.reasons?.some(({ reason }) => reason === 'AccessRemains')),
     );
     expect(told?.status.phase).to.equal('Suspended');
-    expect(told?.status.message).to.contain('the access in namespace held-both remains').and.contain(KEEPER);
+    expect(told?.status.message).to.contain('the access in namespace held-both remains until').and.contain(KEEPER);
     expect(told?.status.conditions?.find(({ type }) => type === 'Ready')?.status).to.equal('False');
     expect(await agent.asks(podsOf(ref.namespace)), 'what the status says').to.equal(200);
     expect(
@@ -98,6 +99,69 @@ describe('a binding that a foreign finalizer keeps', function () {
       const ready = grant?.status.conditions?.find(({ type }) => type === 'Ready');
       return ready?.status === 'True' && grant?.status.reasons?.length === 1;
     });
+    expect(await stage.metric('hallpass_held_bindings')).to.equal(0);
+  });
+
+  it('is told of plainly, with the command that ends it, where a policy of others lets hallpass change nothing', async () => {
+    const namespace = 'held-refused';
+    await stage.namespace(namespace);
+    await stage.identity(namespace);
+    const ref = { namespace, name: 'given' };
+    const { metadata } = await stage.give(grantManifest(ref));
+    const agent = await stage.agent(namespace);
+    await agent.until(podsOf(namespace), 200);
+    const path = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
+    const name = 'frozen';
+    await stage.admin.createRaw(path, {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name },
+      spec: {
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ['rbac.authorization.k8s.io'],
+              apiVersions: ['v1'],
+              operations: ['UPDATE', 'DELETE'],
+              resources: ['roles', 'rolebindings'],
+            },
+          ],
+        },
+        validations: [
+          {
+            expression: `request.namespace != '${namespace}' || request.userInfo.username != '${OPERATOR_USER}'`,
+            message: 'this namespace is frozen',
+            reason: 'Forbidden',
+          },
+        ],
+      },
+    });
+    await stage.admin.createRaw(`${path.replace(/ies$/, 'y')}bindings`, {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name },
+      spec: { policyName: name, validationActions: ['Deny'] },
+    });
+    const object = { namespace, name: `hallpass-${metadata.uid}` };
+    const operator = ['--as', OPERATOR_USER, '-n', namespace, '--dry-run=server'];
+    await stage.poll(
+      () => stage.playground.kubectl(['delete', 'rolebinding', object.name, ...operator]),
+      ({ stderr }) => stderr.includes('this namespace is frozen'),
+    );
+    await stage.remove(agentGrants, ref);
+    const told = await stage.until(stage.seen.grants, ref, (grant) =>
+      Boolean(grant?.status.reasons?.some(({ reason }) => reason === 'AccessRemains')),
+    );
+    const command = `kubectl delete rolebinding ${object.name} -n ${namespace}`;
+    expect(told?.status.message).to.contain(command).and.contain('this namespace is frozen');
+    expect(told?.status.conditions?.find(({ type }) => type === 'Ready')?.status).to.equal('False');
+    expect(await agent.asks(podsOf(namespace)), 'what the status says').to.equal(200);
+    expect(await stage.metric('hallpass_held_bindings')).to.equal(1);
+
+    await stage.playground.admin(command.split(' ').slice(1));
+    await agent.until(podsOf(namespace), 403);
+    await stage.admin.delete(validatingAdmissionPolicyBindings, { name });
+    await stage.until(stage.seen.grants, ref, (grant) => !grant, 90_000);
     expect(await stage.metric('hallpass_held_bindings')).to.equal(0);
   });
 });

@@ -6,6 +6,7 @@ import {
   grantLabels,
   grantObjectName,
   grantUidOf,
+  grantUidOfBinding,
   grantUidOfObject,
   identityLabels,
   NAME_LIMIT,
@@ -48,6 +49,31 @@ describe('derived names', () => {
     expect(grantUidOfObject({ name: `hallpass-${uid}` })).to.equal(undefined);
     expect(grantUidOfObject({ name: 'given', labels })).to.equal(undefined);
     expect(grantUidOfObject({ name: 'hallpass-x', labels: { 'hallpass.dev/grant': 'x' } })).to.equal(undefined);
+  });
+
+  it('belong to a grant also without the label where a binding names an agent or binds the Role of its name', () => {
+    const uid = '0b7e5b43-8d2c-4f6e-9d0a-1c2d3e4f5a6b';
+    const name = `hallpass-${uid}`;
+    const view = { kind: 'ClusterRole', name: 'view' };
+    const of = (o: {
+      name?: string;
+      label?: string;
+      roleRef?: typeof view;
+      subject?: { kind: string; name: string };
+    }) =>
+      grantUidOfBinding({
+        metadata: { name: o.name ?? name, labels: { 'hallpass.dev/grant': o.label ?? 'another' } },
+        roleRef: o.roleRef ?? view,
+        subjects: [{ kind: 'User', name: 'jane' }, o.subject ?? { kind: 'User', name: 'hallpass-triage' }],
+      });
+    expect(of({ label: uid })).to.equal(uid);
+    expect(of({ subject: { kind: 'ServiceAccount', name: 'hallpass-triage' } })).to.equal(uid);
+    expect(of({ subject: { kind: 'User', name: 'system:serviceaccount:demo:hallpass-triage' } })).to.equal(uid);
+    expect(of({ roleRef: { kind: 'Role', name } })).to.equal(uid);
+    expect(of({})).to.equal(undefined);
+    expect(of({ roleRef: { kind: 'Role', name: 'other' } })).to.equal(undefined);
+    expect(of({ subject: { kind: 'Group', name: 'system:serviceaccounts' } })).to.equal(undefined);
+    expect(of({ name: 'given', roleRef: { kind: 'Role', name: 'given' } })).to.equal(undefined);
   });
 
   it('never give an agent the name of the operator', () => {

@@ -45,6 +45,11 @@ describe('standing access', () => {
     const everybody = { kind: 'Group', name: 'system:authenticated' };
     expect(standingAccess(agent, [binding(everybody, { name: `hallpass-${uid}`, labels })])).to.be.empty;
     expect(standingAccess(agent, [binding(everybody, { labels })]), 'by a copied label').to.have.lengthOf(1);
+    const itself = { kind: 'ServiceAccount', name: 'hallpass-triage', namespace: 'team-a' };
+    expect(standingAccess(agent, [binding(itself, { name: `hallpass-${uid}` })]), 'its label taken off').to.be.empty;
+    expect(standingAccess(agent, [binding(everybody, { name: `hallpass-${uid}` })]), 'the name alone').to.have.lengthOf(
+      1,
+    );
   });
 
   it('leaves out what Kubernetes gives everybody, but not another role under that name', () => {
