@@ -1,9 +1,10 @@
 // `hallpass release`: for when no hallpass runs any more. Takes our finalizer off every identity and grant, so that they and
 // their namespaces can be deleted, and says what access that leaves behind and how to end it.
 
+import { isOwnedBy } from '../access/drift.ts';
 import { agentGrants } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
-import { FINALIZER, LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { FINALIZER, grantUidOfBinding, grantUidOfObject, LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
 import { type Job, jobs, leases, type RoleBinding, roleBindings } from '../kube/kinds.ts';
@@ -18,7 +19,15 @@ const NEEDED =
   'This takes the verbs list, patch and release on agentgrants.hallpass.dev and agentidentities.hallpass.dev, and get on ' +
   `leases in ${SYSTEM_NAMESPACE}. Cluster admins hold them: have one run it`;
 
-const END_ALL = `kubectl delete rolebindings -A -l ${LABELS.grant}`;
+/**
+ * Deletes every binding that has a grant's name, by that name: a label can have been taken off. It takes whole lines of two plain
+ * words only, since others choose the names of their bindings.
+ */
+export const END_ALL = [
+  'kubectl get rolebindings -A --no-headers -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name',
+  `sed -nE 's|^([a-z0-9-]+) +(hallpass-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}) *$|{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"namespace":"\\1","name":"\\2"}}|p'`,
+  'kubectl delete --wait=false -f -',
+].join(' | ');
 
 /**
  * Releases, with the rights of whoever runs it: the verb `release` on identities and grants. `dryRun` changes nothing, `force`
@@ -111,7 +120,9 @@ async function letGo<T extends KubeObject>(client: Client, resource: Resource<T>
 
 /** What access is left, when it ends by itself, and how to end it now. */
 async function report({ client, print, width }: { client: Client; print: (line: string) => void; width?: number }) {
-  const bindings = (await listed(client, roleBindings, LABELS.grant)).filter(({ subjects }) => subjects?.length);
+  const bindings = (await listed(client, roleBindings)).filter(
+    (binding) => binding.subjects?.length && grantUidOfBinding(binding) !== undefined,
+  );
   if (bindings.length === 0) {
     print('No access is left behind.');
     return;
@@ -130,11 +141,15 @@ async function report({ client, print, width }: { client: Client; print: (line: 
   print(`  kubectl delete serviceaccounts -A -l ${LABELS.identityUid}`);
 }
 
-function rowOf({ metadata, subjects }: RoleBinding, job: Job | undefined): string[] {
+function rowOf(binding: RoleBinding, job: Job | undefined): string[] {
+  const { metadata, subjects } = binding;
   const [agent] = subjects ?? [];
   const { [LABELS.grantNamespace]: namespace = '', [LABELS.grantName]: name = '' } = metadata.labels ?? {};
   const who = agent ? `${agent.namespace ?? ''}/${agent.name.replace(/^hallpass-/, '')}` : '';
-  return [metadata.namespace ?? '', who, `${namespace}/${name}`, endOf(job)].map((text) => printable(text));
+  // Whoever took its label off may have put others on.
+  const grant = grantUidOfObject(metadata) === undefined ? `? (${metadata.name})` : `${namespace}/${name}`;
+  const end = job && isOwnedBy(binding, job) ? endOf(job) : endOf(undefined);
+  return [metadata.namespace ?? '', who, grant, end].map((text) => printable(text));
 }
 
 /** When the Job takes the binding down. One that is missing, suspended or not started counts no time. */

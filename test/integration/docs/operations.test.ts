@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { REASONS } from '../../../src/api/conditions.ts';
+import { END_ALL } from '../../../src/cli/release.ts';
 import { type Playground, startPlayground } from '../../controlplane/playground.ts';
 import { page, root } from './pages.ts';
+import { paste } from './shell.ts';
 
 const run = promisify(execFile);
 const { text } = page('docs/operations.md');
@@ -139,10 +141,32 @@ describe('the operations page', function () {
   it('ends all access by the command that it gives for when hallpass is gone', async () => {
     for (const replica of playground.hallpass) replica.kill('SIGKILL');
     await Promise.all(playground.hallpass.map(({ exited }) => exited));
-    const [, command = ''] = /^ {4}kubectl (.+)$/m.exec(section('hallpass is gone: end all agent access now')) ?? [];
-    const deleted = await playground.admin(command.split(' '));
-    expect(deleted).to.match(/^rolebinding\S* "hallpass-[0-9a-f-]{36}" deleted/);
-    const left = ['get', 'rolebindings', '-A', '-l', 'hallpass.dev/grant', '-o=name'];
-    expect(await playground.admin(left)).to.equal('');
+    const bindings = async () => {
+      const found = await playground.admin(['get', 'rolebindings', '-A', '--no-headers', '-o=name']);
+      return found.trim().split('\n').sort();
+    };
+    const granted = (name: string) => /hallpass-[0-9a-f-]{36}$/.test(name);
+    const before = await bindings();
+    const [given = ''] = before.filter(granted);
+    // As somebody could have left it while a guard was away. Others choose the names of theirs.
+    const guard = 'validatingadmissionpolicybinding/hallpass-rolebindings';
+    await playground.admin(['delete', guard]);
+    const unlabel = ['label', '-n', 'demo', given, 'hallpass.dev/grant-', 'hallpass.dev/grant-name-'];
+    const unlabelled = Date.now() + 20_000;
+    while ((await playground.kubectl(unlabel)).code !== 0) expect(Date.now()).to.be.below(unlabelled);
+    const strange = 'demo precious hallpass-11111111-2222-4333-8444-555555555555';
+    await playground.admin(['create', 'rolebinding', strange, '-n', 'demo', '--clusterrole=view', '--user=jane']);
+
+    const [, command = ''] = /^ {4}(kubectl .+)$/m.exec(section('hallpass is gone: end all agent access now')) ?? [];
+    expect(command).to.equal(END_ALL);
+    const kubeconfig = `--kubeconfig=${playground.kubeconfig}`;
+    const release = await run(process.execPath, [join(root, 'src', 'main.ts'), 'release', '--dry-run', kubeconfig]);
+    expect(release.stdout)
+      .to.contain(END_ALL)
+      .and.contain(`? (${given.split('/')[1]})`);
+    expect(await paste(playground.kubeconfig, command)).to.match(/^rolebinding\S* "hallpass-[0-9a-f-]{36}" deleted/);
+    expect(await bindings()).to.deep.equal(
+      [...before.filter((name) => !granted(name)), `rolebinding.rbac.authorization.k8s.io/${strange}`].sort(),
+    );
   });
 });

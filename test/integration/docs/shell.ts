@@ -1,14 +1,24 @@
 // A shell as a reader of the docs has one: each block is pasted into it after the other, and what is exported stays.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { binary } from '../../controlplane/binaries.ts';
 
 export type Shell = {
   /** Runs a block and returns what appeared, standard error included, and how its last command ended. */
   run(block: string): Promise<{ output: string; code: number }>;
   end(): void;
 };
+
+/** Runs one line as an admin pastes it, kubectl at hand, and returns what it printed. Throws when it fails. */
+export async function paste(kubeconfig: string, line: string): Promise<string> {
+  const PATH = [dirname(await binary('kubectl')), process.env.PATH].join(delimiter);
+  const env = { ...process.env, PATH, KUBECONFIG: kubeconfig };
+  const { stdout } = await promisify(execFile)('bash', ['-c', line], { env });
+  return stdout;
+}
 
 /** Starts a shell in a directory, in which it keeps what it is given. */
 export function openShell(directory: string, environment: NodeJS.ProcessEnv): Shell {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { installHallpass, keepToken } from '../../controlplane/installation.ts';
+import { paste } from '../docs/shell.ts';
 import { grantManifest, identityManifest, openStage, podsOf, type Stage } from './stage.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -149,7 +150,7 @@ describe('taking hallpass away', function () {
     expect(code, output).to.equal(0);
     expect(output).to.match(/2 RoleBindings still give access/);
     await admin('delete', '-k', deploy('cluster'), '--ignore-not-found');
-    for (const [, command = ''] of output.matchAll(/^ {2}kubectl (.+)$/gm)) await admin(...command.split(' '));
+    for (const [line] of output.matchAll(/^ {2}kubectl .+$/gm)) await paste(stage.playground.kubeconfig, line);
     expect(await stage.objectsOf(uid)).to.deep.equal([]);
     for (const namespace of ['demo', 'demo-other']) await admin('delete', '-n', namespace, '-k', deploy('namespace'));
     expect(await traces()).to.deep.equal([]);
