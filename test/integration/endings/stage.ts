@@ -7,11 +7,11 @@ import { parse } from 'yaml';
 import { conditionProblems } from '../../../src/api/consistency.ts';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { LABELS, SYSTEM_NAMESPACE } from '../../../src/api/names.ts';
+import { LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../../../src/api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../../../src/api/receipt.ts';
 import { Cache } from '../../../src/kube/cache.ts';
 import { ApiError, Client, isNotFound } from '../../../src/kube/client.ts';
-import { jobs, namespaces, roleBindings, roles, serviceAccounts } from '../../../src/kube/kinds.ts';
+import { jobs, leases, namespaces, roleBindings, roles, serviceAccounts } from '../../../src/kube/kinds.ts';
 import { silentLog } from '../../../src/kube/log.ts';
 import { type KubeObject, keyOf, type ObjectRef, type Resource } from '../../../src/kube/object.ts';
 import { startPlayground } from '../../controlplane/playground.ts';
@@ -266,12 +266,13 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
       };
     },
 
-    /** Kills every replica the hard way; `revive` starts them again. */
+    /** Kills every replica the hard way; `revive` starts them again, sparing them the wait for their lease. */
     async kill(): Promise<void> {
       for (const each of playground.hallpass) each.kill('SIGKILL');
       await Promise.all(playground.hallpass.map((each) => each.exited));
     },
     async revive(): Promise<void> {
+      await stage.remove(leases, { namespace: SYSTEM_NAMESPACE, name: LEASE_NAME });
       await Promise.all(playground.hallpass.map((each) => each.restart()));
     },
     /** The sum of a metric of the replica that runs. */
