@@ -81,6 +81,9 @@ export class GrantActivation {
     } catch (error) {
       const refusal = this.#refusals.note(grant, error);
       if (!refusal) throw error;
+      // Announced by now: whether anything was given is for a decision on that status to say, not on the one before.
+      const { startTime } = this.#cluster.caches.grants.get(grant.metadata)?.status ?? grant.status;
+      if (startTime !== grant.status.startTime) return { requeueAfterMs: 0 };
       return await this.#refused(snapshot, verdict, refusal);
     }
   }

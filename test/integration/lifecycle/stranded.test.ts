@@ -53,7 +53,7 @@ describe('a namespace that was removed by force', function () {
     await stage.revive();
     await stage.poll(logged, (lines) => lines.filter(({ message }) => /does not exist/.test(message)).length >= 4);
     const loud = (await logged()).filter(({ level }) => level !== 'info');
-    expect(loud.map(({ level, key }) => `${level} ${key}`).sort()).to.deep.equal([
+    expect(loud.map(({ level, grant, identity }) => `${level} ${grant ?? identity}`).sort()).to.deep.equal([
       ...Array(2).fill('warn stranded/given'),
       ...Array(2).fill('warn stranded/triage'),
     ]);
