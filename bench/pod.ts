@@ -50,6 +50,7 @@ export async function startAsInPod(playground: Playground): Promise<HallpassProc
       command: process.execPath,
       arguments: [
         '--max-semi-space-size=4',
+        '--initial-old-space-size=128',
         `--import=${preloaded}`,
         join(program, 'src/main.js'),
         `--health-address=127.0.0.1:${port}`,

@@ -83,6 +83,7 @@ export async function startHallpass(
       // As the image starts it.
       arguments: [
         '--max-semi-space-size=4',
+        '--initial-old-space-size=128',
         main,
         `--kubeconfig=${o.kubeconfig}`,
         `--health-address=127.0.0.1:${port}`,
