@@ -1,7 +1,7 @@
 // Objects of ours in a namespace that is not there, since it was finalized by force with them in it. The API server takes
 // no write to them, so they are left alone, after one warning, until there is a namespace of that name again.
 
-import { isNotFound } from '../kube/client.ts';
+import { unlessGone } from '../kube/client.ts';
 import { namespaces } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, type ObjectMeta, type Resource } from '../kube/object.ts';
 import type { Cluster } from './cluster.ts';
@@ -54,14 +54,5 @@ export class Stranded {
       remedy: `create namespace ${name} again, delete what is in it, then delete it without force`,
     });
     return true;
-  }
-}
-
-async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
   }
 }

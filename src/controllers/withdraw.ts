@@ -4,7 +4,7 @@ import { hasOwnRole } from '../access/drift.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName, grantUidOfBinding } from '../api/names.ts';
 import type { Cache } from '../kube/cache.ts';
-import { isForbidden, isNotFound } from '../kube/client.ts';
+import { isForbidden, isNotFound, unlessGone } from '../kube/client.ts';
 import { jobs, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import type { KubeObject, Resource } from '../kube/object.ts';
 import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
@@ -182,15 +182,6 @@ async function remove<T extends KubeObject>(
   }
   cache.forget(ref);
   return undefined;
-}
-
-async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }
 
 /** Does the same in every namespace; one that fails doesn't keep the others from being cleaned. Throws the first error. */

@@ -52,6 +52,15 @@ const hasReason = (error: unknown, reason: string): boolean => error instanceof 
 
 /** The object, or the kind itself, does not exist. */
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
+/** What was asked for; undefined when the API server says that it does not exist. */
+export async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
 /** The object was changed meanwhile, or a precondition on uid or resourceVersion failed. */
 export const isConflict = (error: unknown): boolean => hasReason(error, 'Conflict');
 /** An object of that name exists already. */

@@ -22,6 +22,7 @@ export {
   isInvalid,
   isNotFound,
   UnexpectedAnswerError,
+  unlessGone,
 } from './api-error.ts';
 export { pathOf } from './paths.ts';
 

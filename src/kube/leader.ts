@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type SetTimer, systemTimer } from './alarm.ts';
-import { type Client, isAlreadyExists, isConflict, isNotFound } from './client.ts';
+import { type Client, isAlreadyExists, isConflict, isNotFound, unlessGone } from './client.ts';
 import { type Lease, leases } from './kinds.ts';
 import type { Log } from './log.ts';
 import { microTime } from './micro-time.ts';
@@ -211,13 +211,8 @@ export class LeaderElector {
     this.#renewedAt = sentAt;
   }
 
-  async #read(signal: AbortSignal): Promise<Lease | undefined> {
-    try {
-      return await this.#client.get(leases, this.#ref, { signal });
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+  #read(signal: AbortSignal): Promise<Lease | undefined> {
+    return unlessGone(this.#client.get(leases, this.#ref, { signal }));
   }
 
   #lose(why: string): void {
