@@ -2,7 +2,7 @@
 // nothing else does.
 import { LABELS } from '../../api/names.ts';
 import { hasLabel, labelOf } from './expressions.ts';
-import { type Guard, mutating, validating } from './policy.ts';
+import { type Guard, mutating, type ResourceRule, validating } from './policy.ts';
 import { isOwnAudience, STRETCHED_TOKEN_SECONDS } from './tokens.ts';
 
 /** Where every Kubernetes SDK looks for token, CA and namespace. */
@@ -72,20 +72,21 @@ const token = mutating({
   ],
 });
 
+/** Whatever may change a pod's metadata or what runs in it. */
+const everyWrite: ResourceRule = {
+  apiGroup: '',
+  version: 'v1',
+  operations: ['CREATE', 'UPDATE'],
+  resources: ['pods', 'pods/ephemeralcontainers', 'pods/resize', 'pods/status'],
+};
+
 const notCreated = 'request.operation != "CREATE"';
 const ours = `v.name == "${VOLUME}" && v.projected.sources.all(s, !has(s.serviceAccountToken) || (s.serviceAccountToken.?audience.orValue("") == "" && s.serviceAccountToken.?expirationSeconds.orValue(${STRETCHED_TOKEN_SECONDS}) == ${TOKEN_SECONDS}))`;
 const foreign = `v.projected.sources.all(s, !has(s.serviceAccountToken) || (!${isOwnAudience('s.serviceAccountToken.?audience.orValue("")')} && s.serviceAccountToken.?expirationSeconds.orValue(3600) != ${STRETCHED_TOKEN_SECONDS}))`;
 
 const pods = validating({
   name: 'hallpass-pods',
-  resources: [
-    {
-      apiGroup: '',
-      version: 'v1',
-      operations: ['CREATE', 'UPDATE'],
-      resources: ['pods', 'pods/ephemeralcontainers', 'pods/resize', 'pods/status'],
-    },
-  ],
+  resources: [everyWrite],
   when: {
     'of-an-agent': `${labelled('object')} || ${account('object')}.startsWith("hallpass-") || (oldObject != null && (${labelled('oldObject')} || ${account('oldObject')}.startsWith("hallpass-")))`,
   },
@@ -123,14 +124,7 @@ const pods = validating({
 /** Its Job would adopt such a pod, and not end before it: ten years later, if its grace period is as long. */
 const adoptedPods = validating({
   name: 'hallpass-adopted-pods',
-  resources: [
-    {
-      apiGroup: '',
-      version: 'v1',
-      operations: ['CREATE', 'UPDATE'],
-      resources: ['pods', 'pods/ephemeralcontainers', 'pods/resize', 'pods/status'],
-    },
-  ],
+  resources: [everyWrite],
   when: { 'of-a-grant': labelledForGrant('object') },
   rules: [
     {

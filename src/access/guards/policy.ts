@@ -12,7 +12,7 @@ export type Guard =
   | { type: 'validating'; policy: V1ValidatingAdmissionPolicy; binding: V1ValidatingAdmissionPolicyBinding };
 
 type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
-type ResourceRule = { apiGroup: string; version: string; resources: string[]; operations: Operation[] };
+export type ResourceRule = { apiGroup: string; version: string; resources: string[]; operations: Operation[] };
 type Match = {
   name: string;
   resources: ResourceRule[];
