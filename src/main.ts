@@ -19,6 +19,7 @@ import { createLog, type Log } from './kube/log.ts';
 import { createKubeMetrics } from './kube/metrics.ts';
 import { resourceName } from './kube/object.ts';
 import { type Options, type ReleaseOptions, runCommand } from './options.ts';
+import { messageOf } from './text.ts';
 
 await runCommand(process.argv.slice(2), {
   async operate(o) {
@@ -143,10 +144,6 @@ function notListed(caches: Caches[keyof Caches][]): string[] {
   return caches.flatMap(({ hasSynced, lastError, resource }) =>
     hasSynced ? [] : [`${resourceName(resource)}: ${lastError ?? 'not listed yet'}`],
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DURATION_HINT, parseDuration } from './api/duration.ts';
 import { parseAddress } from './endpoints/health.ts';
+import { messageOf } from './text.ts';
 
 type ClusterOptions = {
   kubeconfig: string | undefined;
@@ -78,7 +79,7 @@ function address(value: string): string {
   try {
     parseAddress(value);
   } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+    throw new InvalidArgumentError(messageOf(error));
   }
   return value;
 }

@@ -1,4 +1,5 @@
-// Text that came from the cluster, made safe to print: on a terminal, in a log, in a status message.
+// Text for people: what came from the cluster, made safe to print on a terminal, in a log, in a status message; what an
+// error says.
 
 // Controls (ANSI escapes begin with one), format characters (bidi and zero-width marks), halves of surrogate pairs,
 // private use, line and paragraph separators, and whatever else a terminal draws as nothing.
@@ -27,4 +28,9 @@ export function printable(text: string, max = Number.POSITIVE_INFINITY): string 
     if (length < max) room = pieces.length;
   }
   return pieces.join('');
+}
+
+/** What an error says, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -26,6 +26,11 @@ export function receiptName(grant: { namespace: string; name: string }, hash: st
   return digest.slice(0, 40);
 }
 
+/** Tells requests apart while a process remembers something about them: another object, or another spec, is another request. */
+export function requestKey({ metadata, hash }: { metadata: { uid: string }; hash: string }): string {
+  return `${metadata.uid}/${hash}`;
+}
+
 function withoutDescription(spec: unknown): unknown {
   if (!isRecord(spec) || !isRecord(spec.task)) return spec;
   const { description: _, ...task } = spec.task;

@@ -9,7 +9,7 @@ import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
 import { type Job, jobs, leases, type RoleBinding, roleBindings } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, type Resource, resourceName } from '../kube/object.ts';
-import { printable } from '../text.ts';
+import { messageOf, printable } from '../text.ts';
 import { table } from './table.ts';
 
 /** A lease that was renewed within this time, in milliseconds, is a living replica's: they renew every second. */
@@ -112,9 +112,7 @@ async function letGo<T extends KubeObject>(client: Client, resource: Resource<T>
     return [];
   } catch (error) {
     if (isNotFound(error)) return [];
-    return [
-      `${resource.kind} ${keyOf(metadata)}: ${printable(error instanceof Error ? error.message : String(error))}`,
-    ];
+    return [`${resource.kind} ${keyOf(metadata)}: ${printable(messageOf(error))}`];
   }
 }
 

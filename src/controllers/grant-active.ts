@@ -13,10 +13,10 @@ import { keyOf } from '../kube/object.ts';
 import { NORMAL } from '../kube/queue.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
-import { timestamp } from '../policy/schedule.ts';
+import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import { type Cluster, INDEX } from './cluster.ts';
-import { type GrantRecord, termOf } from './grant-record.ts';
+import type { GrantRecord } from './grant-record.ts';
 import { deadManOf, refusedDeadMan } from './grant-status.ts';
 import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
@@ -104,7 +104,7 @@ export class GrantActivation {
     // What a leader that was overtaken left where the grant doesn't reach.
     await this.#withdraw(grant, straysOf(this.#cluster.caches, grant.metadata.uid, spec.access));
     const placements = await this.#issuer.prepare(spec);
-    const term = termOf(spec);
+    const term = writtenTerm(spec);
     const announced = await this.#record.write(fresh, {
       ...this.#record.standing(snapshot, verdict),
       phase: repaired || verdict.narrows ? 'Active' : 'Pending',

@@ -3,13 +3,13 @@
 import { EVENTS, type EventReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { API_VERSION, FINALIZER } from '../api/names.ts';
-import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { agentReceipts } from '../api/receipt.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
-import { type Term, timestamp } from '../policy/schedule.ts';
+import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { printable } from '../text.ts';
 import { type Cluster, INDEX, openReceipts } from './cluster.ts';
@@ -31,14 +31,14 @@ export class GrantRecord {
     const live = isLive({ grant, receipt });
     const over = isTerminal(verdict.phase);
     const sameRequest = grant.status.specHash === hash;
-    const before = sameRequest ? statusTerm(grant) : undefined;
+    const before = sameRequest ? writtenTerm(grant.status) : undefined;
     const holding = live ? receipt : verdict.narrows ? superseded[0] : undefined;
     return {
       phase: verdict.phase,
       reasons: verdict.reasons,
       settled: true,
       specHash: hash,
-      term: holding ? (live ? termOf(holding.spec) : verdict.term) : over ? before : undefined,
+      term: holding ? (live ? writtenTerm(holding.spec) : verdict.term) : over ? before : undefined,
       receipt: holding ? holding.metadata.name : over && sameRequest ? grant.status.receipt : undefined,
       created: over ? [] : (grant.status.created ?? []),
       deadMan: undefined,
@@ -155,14 +155,4 @@ export function eventOf(phase: Phase, reason: Reason | undefined, given: boolean
   if (phase === 'Active') return 'Granted';
   if (phase === 'Expired') return given ? 'Lapsed' : 'NeverGranted';
   return phase === 'Pending' ? 'Refused' : phase;
-}
-
-/** The term that a receipt has fixed. */
-export function termOf(spec: ParsedReceipt['spec']): Term | undefined {
-  return spec && { start: Date.parse(spec.startTime), end: Date.parse(spec.expiresAt) };
-}
-
-function statusTerm({ status }: ParsedGrant): Term | undefined {
-  if (!status.startTime || !status.expiresAt) return undefined;
-  return { start: Date.parse(status.startTime), end: Date.parse(status.expiresAt) };
 }

@@ -4,6 +4,7 @@ import { isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { GrantStatus, ParsedGrant } from '../api/grant.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
+import { isRecord } from '../kube/json.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
@@ -136,8 +137,4 @@ function same(a: unknown, b: unknown): boolean {
     return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(a[key], b[key]));
   }
   return a === b;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

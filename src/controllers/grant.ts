@@ -2,18 +2,21 @@
 
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
+import { requestKey } from '../api/request.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, URGENT } from '../kube/queue.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
+import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
+import { messageOf } from '../text.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
-import { type GrantRecord, termOf } from './grant-record.ts';
+import type { GrantRecord } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
@@ -137,7 +140,7 @@ export class GrantReconciler {
     const { caches, clock } = this.#cluster;
     const { uid, deletionTimestamp } = grant.metadata;
     const open = openReceipts(caches, uid);
-    const end = termOf(open.find(({ spec }) => spec?.specHash === grant.hash)?.spec)?.end;
+    const end = writtenTerm(open.find(({ spec }) => spec?.specHash === grant.hash)?.spec)?.end;
     const at = clock.now().getTime();
     const due = end !== undefined && end <= at;
     // At other times one that is being deleted loses everything in one go.
@@ -150,7 +153,7 @@ export class GrantReconciler {
       if (error instanceof AccessRemainsError) return false;
       throw error;
     }
-    this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at });
+    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
     if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
   }
@@ -158,7 +161,7 @@ export class GrantReconciler {
   /** When this very request was unbound for its end; undefined when it was not. */
   #unboundAt(grant: ParsedGrant): number | undefined {
     const unbound = this.#unbound.get(keyOf(grant.metadata));
-    return unbound?.request === requestOf(grant) ? unbound.at : undefined;
+    return unbound?.request === requestKey(grant) ? unbound.at : undefined;
   }
 
   /**
@@ -205,7 +208,7 @@ export class GrantReconciler {
 
   /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */
   async #checkFailed(snapshot: Snapshot, verdict: Verdict, error: unknown): Promise<never> {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     const message = `whether creator and requester hold what they hand out could not be found out: ${why}; it is tried again`;
     const reasons: Finding[] = [{ reason: 'CheckFailed', message }];
     await this.#record.write(snapshot.grant, { ...this.#record.standing(snapshot, verdict), reasons, created: [] });
@@ -286,7 +289,7 @@ export class GrantReconciler {
     if (namespaces.length > 0 && mayHold(caches, grant)) {
       if (this.#unboundAt(grant) === undefined) {
         await this.#unbind(snapshot, verdict, namespaces);
-        this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at: snapshot.now });
+        this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at: snapshot.now });
         if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
           this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);
         }
@@ -303,10 +306,6 @@ export class GrantReconciler {
     await this.#record.release(grant);
     return undefined;
   }
-}
-
-function requestOf({ metadata, hash }: ParsedGrant): string {
-  return `${metadata.uid}/${hash}`;
 }
 
 /** Whether anything of the grant is there to be taken, or on record as given. */

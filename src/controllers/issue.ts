@@ -16,7 +16,7 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { Cache } from '../kube/cache.ts';
-import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../kube/client.ts';
+import { ApiError, isAlreadyExists, isConflict, isNamespaceTerminating, isNotFound } from '../kube/client.ts';
 import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
 import { requestedAccess } from '../policy/access.ts';
@@ -261,13 +261,9 @@ async function accessRefusable<T>(write: () => Promise<T>): Promise<T> {
  */
 function isRefusal(error: unknown): error is ApiError {
   if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) return false;
-  return !isAlreadyExists(error) && !isRightMissing(error) && !isTerminating(error);
+  return !isAlreadyExists(error) && !isRightMissing(error) && !isNamespaceTerminating(error);
 }
 
 function isRightMissing(error: ApiError): boolean {
   return error.status === 403 && /cannot (create|update|patch) resource/.test(error.message);
-}
-
-function isTerminating(error: ApiError): boolean {
-  return error.causes.some(({ reason }) => reason === 'NamespaceTerminating');
 }

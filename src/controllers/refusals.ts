@@ -2,6 +2,7 @@
 // until then, so that a grant neither flaps nor asks more often than it makes sense to.
 
 import type { ParsedGrant } from '../api/grant.ts';
+import { requestKey } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import { keyOf } from '../kube/object.ts';
 import type { Refusal } from '../policy/snapshot.ts';
@@ -69,7 +70,7 @@ export class Refusals {
     const first = reason === 'AccessRefused' ? FIRST_RETRY_OF_ACCESS : FIRST_RETRY;
     const retryAt = this.#now() + Math.min(first * 2 ** (refusals - 1), LONGEST_RETRY);
     const refusal: Refusal = { reason, message, retryAt };
-    this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
+    this.#remembered.set(keyOf(grant.metadata), { request: requestKey(grant), refusals, refusal });
     return refusal;
   }
 
@@ -80,12 +81,8 @@ export class Refusals {
 
   #of(grant: ParsedGrant): Remembered | undefined {
     const known = this.#remembered.get(keyOf(grant.metadata));
-    return known?.request === requestOf(grant) ? known : undefined;
+    return known?.request === requestKey(grant) ? known : undefined;
   }
-}
-
-function requestOf({ metadata, hash }: ParsedGrant): string {
-  return `${metadata.uid}/${hash}`;
 }
 
 function reasonOf(error: unknown): Refusal['reason'] | undefined {

@@ -7,6 +7,7 @@ import type { Cache } from '../kube/cache.ts';
 import { isForbidden, isNotFound, unlessGone } from '../kube/client.ts';
 import { jobs, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
 import type { KubeObject, Resource } from '../kube/object.ts';
+import { messageOf } from '../text.ts';
 import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
 
 /**
@@ -62,7 +63,7 @@ export async function withdrawBindings(cluster: Cluster, uid: string, namespaces
       if (!isForbidden(error)) throw error;
       const held = await unlessGone(client.get(roleBindings, ref));
       if (!held) return;
-      await disarm(cluster, held, uid, error instanceof Error ? error.message : String(error));
+      await disarm(cluster, held, uid, messageOf(error));
       // It gives nothing any more, and is still to go.
       throw error;
     }

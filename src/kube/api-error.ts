@@ -52,6 +52,9 @@ const hasReason = (error: unknown, reason: string): boolean => error instanceof 
 
 /** The object, or the kind itself, does not exist. */
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
+/** The namespace is being deleted, so nothing can be created in it. */
+export const isNamespaceTerminating = (error: unknown): boolean =>
+  error instanceof ApiError && error.causes.some(({ reason }) => reason === 'NamespaceTerminating');
 /** What was asked for; undefined when the API server says that it does not exist. */
 export async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
   try {

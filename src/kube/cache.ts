@@ -1,5 +1,6 @@
 // A copy of all objects of a kind, with indexes and events, kept in step with the API server.
 import { setImmediate as turn } from 'node:timers/promises';
+import { messageOf } from '../text.ts';
 import { parseObject } from './answers.ts';
 import { CacheIndex } from './cache-index.ts';
 import type { Client, Selection } from './client.ts';
@@ -299,7 +300,7 @@ export class Cache<T extends KubeObject> {
       return this.#trim(parseObject(this.resource, value));
     } catch (error) {
       this.#client.metrics?.parseFailed(this.resource.plural);
-      this.#log.error(error instanceof Error ? error.message : String(error), {
+      this.#log.error(messageOf(error), {
         resource: resourceName(this.resource),
       });
       return undefined;

@@ -20,6 +20,7 @@ export {
   isExpired,
   isForbidden,
   isInvalid,
+  isNamespaceTerminating,
   isNotFound,
   UnexpectedAnswerError,
   unlessGone,

@@ -1,5 +1,6 @@
 // The loop that works a queue off: one call of `reconcile` a key, and what its result means for the key.
 
+import { messageOf } from '../text.ts';
 import { type SetTimer, systemTimer } from './alarm.ts';
 import { isConflict } from './api-error.ts';
 import { runCall } from './call.ts';
@@ -195,8 +196,4 @@ async function allSynced(
       (error: unknown) => settle(() => reject(error)),
     );
   });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 // Events (events.k8s.io/v1): what people see under `kubectl describe` and `kubectl events`.
 import { randomUUID } from 'node:crypto';
-import { printable } from '../text.ts';
-import { ApiError, type Client, isNotFound } from './client.ts';
+import { messageOf, printable } from '../text.ts';
+import { type Client, isNamespaceTerminating, isNotFound } from './client.ts';
 import { EventCorrelator, type EventObject } from './event-correlator.ts';
 import { events } from './kinds.ts';
 import type { Log } from './log.ts';
@@ -199,17 +199,13 @@ export class EventRecorder {
   #report(series: Series, error: unknown): void {
     const { object, reason, note } = series;
     const fields = { kind: object.kind, namespace: object.namespace, name: object.name, reason, note };
-    if (isNotFound(error) || isTerminating(error)) {
+    if (isNotFound(error) || isNamespaceTerminating(error)) {
       this.#log.debug('event not written: the namespace is going away', fields);
       return;
     }
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#log.warn('event not written', { ...fields, error: message });
   }
-}
-
-function isTerminating(error: unknown): boolean {
-  return error instanceof ApiError && error.causes.some((cause) => cause.reason === 'NamespaceTerminating');
 }
 
 /** At most 1024 bytes of UTF-8, cut between two characters. */

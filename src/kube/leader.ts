@@ -1,6 +1,7 @@
 // Leader election on a Lease: which of several replicas acts, and whether this one still may.
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { messageOf } from '../text.ts';
 import { type SetTimer, systemTimer } from './alarm.ts';
 import { type Client, isAlreadyExists, isConflict, isNotFound, unlessGone } from './client.ts';
 import { type Lease, leases } from './kinds.ts';
@@ -245,8 +246,4 @@ export class LeaderElector {
       signal.addEventListener('abort', end);
     });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 // Keeps a copy of a kind in step with the API server: list, watch, and again from where it broke off.
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../text.ts';
 import { ApiError, ConnectionError, isExpired, UnexpectedAnswerError } from './api-error.ts';
 import type { Client, Selection } from './client.ts';
 import { isRecord, stringOf } from './json.ts';
@@ -39,7 +40,7 @@ const shortestWatchMs = 1000;
 
 // What to do about an error that repeating the request doesn't help.
 function withRemedy<T extends KubeObject>(error: unknown, resource: Resource<T>): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (!(error instanceof ApiError)) return message;
   const name = resourceName(resource);
   switch (error.status) {

@@ -6,11 +6,10 @@
 import { isReason, isTerminal, type Phase } from '../api/conditions.ts';
 import type { GrantSpec } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
-import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Finding, gates } from './gates.ts';
-import { milliseconds, type Term, term, timestamp, type Validity } from './schedule.ts';
+import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 
 export type Verdict = {
@@ -89,7 +88,7 @@ function ended(snapshot: Snapshot): Verdict | undefined {
 /** What may have to end now: the end has come, the identity went, or the request has waited too long. */
 function ending(snapshot: Snapshot): Verdict | undefined {
   const { grant, identity, receipt, now } = snapshot;
-  const fixed = isLive(snapshot) ? fixedTerm(receipt) : undefined;
+  const fixed = isLive(snapshot) ? writtenTerm(receipt?.spec) : undefined;
   if (fixed) {
     if (now >= fixed.end) {
       const noted = now >= fixed.end + NOTICED_LATE ? `; hallpass was away and noted it at ${timestamp(now)}` : '';
@@ -116,7 +115,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const live = isLive(snapshot);
   const narrows = narrowing(snapshot);
   const spec = grant.spec;
-  const fixed = live ? fixedTerm(receipt) : undefined;
+  const fixed = live ? writtenTerm(receipt?.spec) : undefined;
   const planned = fixed ?? (spec && snapshotTerm(snapshot, spec));
   const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
   const atIssue = !live && !narrows;
@@ -235,10 +234,6 @@ function pendingSince({ grant, hash, now }: Snapshot): number {
   const seen = grant.status.specHash === hash ? time(grant.status.requestedAt) : undefined;
   const created = grant.status.specHash === undefined ? time(grant.metadata.creationTimestamp) : undefined;
   return Math.max(seen ?? created ?? now, time(grant.spec?.validity.notBefore) ?? 0);
-}
-
-function fixedTerm(receipt: ParsedReceipt | undefined): Term | undefined {
-  return receipt?.spec && { start: Date.parse(receipt.spec.startTime), end: Date.parse(receipt.spec.expiresAt) };
 }
 
 function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict {

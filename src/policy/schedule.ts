@@ -18,6 +18,12 @@ export function term(validity: Validity, now: number): Term {
   return { start, end: wholeSecond(end) };
 }
 
+/** The term that was written down, in a receipt or a status; undefined where there is none. */
+export function writtenTerm(from: { startTime?: string; expiresAt?: string } | undefined): Term | undefined {
+  if (!from?.startTime || !from.expiresAt) return undefined;
+  return { start: Date.parse(from.startTime), end: Date.parse(from.expiresAt) };
+}
+
 /** Rounds a time down to a whole second, as the API stores it. */
 export function wholeSecond(time: number): number {
   return Math.floor(time / 1000) * 1000;
