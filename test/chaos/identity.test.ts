@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { agentIdentities } from '../../src/api/identity.ts';
 import { serviceAccountName } from '../../src/api/names.ts';
-import { isNotFound } from '../../src/kube/client.ts';
+import { unlessGone } from '../../src/kube/client.ts';
 import { type ServiceAccount, serviceAccounts } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
@@ -32,14 +32,8 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
     });
 
   /** As it is stored now; undefined when there is none. */
-  async function accountOf(name: string): Promise<ServiceAccount | undefined> {
-    try {
-      return await setting.admin.get(serviceAccounts, { namespace: HOME, name: serviceAccountName(name) });
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
-  }
+  const accountOf = (name: string): Promise<ServiceAccount | undefined> =>
+    unlessGone(setting.admin.get(serviceAccounts, { namespace: HOME, name: serviceAccountName(name) }));
 
   async function create(name: string, expiresAt?: string): Promise<void> {
     await setting.admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${HOME}/agentidentities`, {
@@ -135,6 +129,10 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
 
   /** By the time that it looks after the ServiceAccount, the grant must have ended. */
   const afterGrants = ['DELETE serviceaccounts', 'PATCH agentidentities'];
+  const grantsOver = (stops: Case<Place>[]) =>
+    setting.until('every grant to be over', () =>
+      stops.every(({ name }) => isTerminal(setting.find(name)?.status.phase) && receiptsOf(name)[0]?.status.outcome),
+    );
   const grantHasEnded = ({ name }: Case<Place>) =>
     !isBound(name) && receiptsOf(name).every(({ status }) => status.outcome !== undefined);
 
@@ -153,11 +151,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
         },
       );
       await setting.until('every identity to be gone', () => deleted.every(({ name }) => !identityOf(name)));
-      await setting.until('every grant to be over', () =>
-        deleted.every(
-          ({ name }) => isTerminal(setting.find(name)?.status.phase) && receiptsOf(name)[0]?.status.outcome,
-        ),
-      );
+      await grantsOver(deleted);
     });
 
     it('had ended the grants before it turned to the ServiceAccount', () => expect(early).to.deep.equal([]));
@@ -189,11 +183,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
       await setting.until('every identity to be expired', () =>
         expired.every(({ name }) => readyReason(name) === 'IdentityExpired'),
       );
-      await setting.until('every grant to be over', () =>
-        expired.every(
-          ({ name }) => isTerminal(setting.find(name)?.status.phase) && receiptsOf(name)[0]?.status.outcome,
-        ),
-      );
+      await grantsOver(expired);
     });
 
     it('had ended the grants before it turned to the ServiceAccount', () => expect(early).to.deep.equal([]));

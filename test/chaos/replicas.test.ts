@@ -1,5 +1,4 @@
 // Two replicas: the leader frozen, killed or stopped in the middle of its work, and what the other makes of it.
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { agentGrants } from '../../src/api/grant.ts';
@@ -8,6 +7,7 @@ import { agentReceipts } from '../../src/api/receipt.ts';
 import { jobs, roleBindings, roles } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
+import { logged } from './logged.ts';
 import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
 import { byDeadline, byDeletion, type Case, cases, issue } from './steps.ts';
 import type { Held } from './write-proxy.ts';
@@ -230,7 +230,7 @@ describe('two replicas of hallpass', function () {
       await held.arrived;
       leader.kill('SIGTERM');
       const exited = leader.exited.then(({ code }) => ({ code, at: performance.now() }));
-      while (!(await setting.log(leader)).includes('"stops"')) await delay(20);
+      await logged(leader, /"stops"/);
       expect(setting.proxy.watches, 'watches of a process whose last reconcile still reads its caches').to.be.above(0);
       await held.deliver();
       const { code, at } = await exited;

@@ -3,13 +3,13 @@ import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
 import { installHallpass, keepToken } from '../controlplane/installation.ts';
 import { writeKubeconfig } from '../controlplane/kubeconfig.ts';
 import { type HallpassProcess, startHallpass } from '../controlplane/playground.ts';
 import { freePort } from '../controlplane/ports.ts';
+import { logged } from './logged.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'src', 'main.ts');
@@ -68,15 +68,6 @@ describe('hallpass started', function () {
     count += 1;
     const logFile = path(`start-${count}.log`);
     return startHallpass(controlPlane, { name: `start-${count}`, kubeconfig, logFile, flags: [] });
-  }
-  async function logged({ logFile }: HallpassProcess, says: RegExp): Promise<string> {
-    const giveUp = performance.now() + 20_000;
-    for (;;) {
-      const text = await readFile(logFile, 'utf8');
-      if (says.test(text)) return text;
-      if (performance.now() > giveUp) throw new Error(`${says} isn't in the log:\n${text}`);
-      await delay(30);
-    }
   }
   const readiness = async ({ healthUrl }: HallpassProcess) => {
     const response = await fetch(`${healthUrl}/readyz`);

@@ -1,12 +1,11 @@
 // zod and the CRDs say the same: what one accepts the other accepts, tried on generated specs against the real API server.
-import { resolve } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { agentGrants, parseGrant } from '../../src/api/grant.ts';
 import { agentIdentities, parseIdentity } from '../../src/api/identity.ts';
 import { API_VERSION } from '../../src/api/names.ts';
-import { ApiError, Client, pathOf } from '../../src/kube/client.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+import { ApiError, type Client, pathOf } from '../../src/kube/client.ts';
+import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
 
 const seldom = <T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 50, arbitrary: usual }, { weight: 1, arbitrary: odd });
@@ -132,25 +131,14 @@ const identity = fc.record({
 });
 
 describe('the schema on the API server accepts exactly what zod accepts', () => {
-  let cluster: ControlPlane;
+  let kinds: KindsCluster;
   let client: Client;
 
   before(async () => {
-    cluster = await startControlPlane();
-    client = new Client({ credentials: await cluster.credentialsFor({ user: 'admin', groups: ['system:masters'] }) });
-    const installed = await cluster.kubectl([
-      'apply',
-      '--server-side',
-      '-k',
-      resolve(import.meta.dirname, '../../crds'),
-    ]);
-    expect(installed.code, installed.stderr).to.equal(0);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    kinds = await startKindsCluster();
+    ({ client } = kinds);
   });
-  after(async () => {
-    client?.close();
-    await cluster?.stop();
-  });
+  after(() => kinds?.stop());
 
   /** Undefined when the API server would store the object, else its refusal. */
   async function verdict(collection: string, value: object): Promise<string | undefined> {

@@ -1,14 +1,13 @@
 // The kinds on the real API server: installed, refusing what is wrong with a remedy, explained, and shown in tables.
-import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { customResourceDefinition } from '../../src/api/crd.ts';
 import { agentGrantKind, agentGrants } from '../../src/api/grant.ts';
 import { agentIdentityKind } from '../../src/api/identity.ts';
 import { agentReceiptKind, agentReceipts } from '../../src/api/receipt.ts';
-import { Client } from '../../src/kube/client.ts';
-import { type ControlPlane, type KubectlResult, startControlPlane } from '../controlplane/controlplane.ts';
+import type { Client } from '../../src/kube/client.ts';
+import type { ControlPlane, KubectlResult } from '../controlplane/controlplane.ts';
+import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 const apiVersion = 'hallpass.dev/v1alpha1';
 const permission = { apiGroups: [''], resources: ['pods'], verbs: ['get'] };
 const grantSpec = {
@@ -40,20 +39,15 @@ const object = (kind: string, name: string, spec: unknown, rest: object = {}) =>
 });
 
 describe('the kinds on the API server', () => {
+  let kinds: KindsCluster;
   let cluster: ControlPlane;
   let client: Client;
 
   before(async () => {
-    cluster = await startControlPlane();
-    client = new Client({ credentials: await cluster.credentialsFor({ user: 'admin', groups: ['system:masters'] }) });
-    const installed = await cluster.kubectl(['apply', '--server-side', '-k', resolve(root, 'crds')]);
-    expect(installed.code, installed.stderr).to.equal(0);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    kinds = await startKindsCluster();
+    ({ cluster, client } = kinds);
   });
-  after(async () => {
-    client?.close();
-    await cluster?.stop();
-  });
+  after(() => kinds?.stop());
 
   const send = (verb: 'create' | 'apply', value: object): Promise<KubectlResult> =>
     cluster.kubectl([verb, '-f', '-'], { input: JSON.stringify(value) });

@@ -1,13 +1,13 @@
 // What `kubectl get` prints of our kinds: byte for byte nothing that a terminal would act on, whatever was stored.
-import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { agentGrants } from '../../src/api/grant.ts';
 import { agentIdentities } from '../../src/api/identity.ts';
 import { API_VERSION } from '../../src/api/names.ts';
 import { agentReceipts } from '../../src/api/receipt.ts';
-import { ApiError, Client, pathOf } from '../../src/kube/client.ts';
+import { ApiError, type Client, pathOf } from '../../src/kube/client.ts';
 import type { KubeObject, Resource } from '../../src/kube/object.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+import type { ControlPlane } from '../controlplane/controlplane.ts';
+import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
 
 const HOSTILE = [
   '\u001b[2J',
@@ -113,21 +113,15 @@ function variants(value: unknown, change: (text: string) => string): unknown[] {
 }
 
 describe('the columns of kubectl get', () => {
+  let installed: KindsCluster;
   let cluster: ControlPlane;
   let client: Client;
 
   before(async () => {
-    cluster = await startControlPlane();
-    client = new Client({ credentials: await cluster.credentialsFor({ user: 'admin', groups: ['system:masters'] }) });
-    const crds = resolve(import.meta.dirname, '../../crds');
-    const installed = await cluster.kubectl(['apply', '--server-side', '-k', crds]);
-    expect(installed.code, installed.stderr).to.equal(0);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    installed = await startKindsCluster();
+    ({ cluster, client } = installed);
   });
-  after(async () => {
-    client?.close();
-    await cluster?.stop();
-  });
+  after(() => installed?.stop());
 
   /** Whether the API server took it; no guards are installed here, so that stamps and receipts can be written, too. */
   async function taken(write: Promise<unknown>): Promise<boolean> {
