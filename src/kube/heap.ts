@@ -1,13 +1,15 @@
 // A binary heap whose entries are reached by key: the order of deadlines and of queued keys.
 
+type Node<V> = { readonly key: string; value: V; position: number };
+
 /**
  * Keeps one value a key, the first by `before` on top. Every change is O(log n), looking is O(1).
  * A value that was changed in place must be `set` again for its place to be right.
  */
 export class KeyedHeap<V> {
   readonly #before: (a: V, b: V) => boolean;
-  readonly #nodes: { key: string; value: V }[] = [];
-  readonly #positions = new Map<string, number>();
+  readonly #nodes: Node<V>[] = [];
+  readonly #byKey = new Map<string, Node<V>>();
 
   constructor(before: (a: V, b: V) => boolean) {
     this.#before = before;
@@ -18,17 +20,16 @@ export class KeyedHeap<V> {
   }
 
   get(key: string): V | undefined {
-    const position = this.#positions.get(key);
-    return position === undefined ? undefined : this.#nodes[position]?.value;
+    return this.#byKey.get(key)?.value;
   }
 
   /** The first entry, left in place. */
-  peek(): { key: string; value: V } | undefined {
+  peek(): { readonly key: string; readonly value: V } | undefined {
     return this.#nodes[0];
   }
 
   /** Removes and returns the first entry. */
-  pop(): { key: string; value: V } | undefined {
+  pop(): { readonly key: string; readonly value: V } | undefined {
     const first = this.#nodes[0];
     if (first !== undefined) this.delete(first.key);
     return first;
@@ -36,32 +37,37 @@ export class KeyedHeap<V> {
 
   /** Adds the key, or replaces its value, and moves it to where the value belongs. */
   set(key: string, value: V): void {
-    const node = { key, value };
-    const position = this.#positions.get(key) ?? this.#nodes.length;
-    this.#put(node, position);
-    this.#settle(node, position);
+    let node = this.#byKey.get(key);
+    if (node === undefined) {
+      node = { key, value, position: this.#nodes.length };
+      this.#byKey.set(key, node);
+    } else {
+      node.value = value;
+    }
+    this.#settle(node);
   }
 
   /** Removes the key; false when it is not there. */
   delete(key: string): boolean {
-    const position = this.#positions.get(key);
-    if (position === undefined) return false;
-    this.#positions.delete(key);
+    const node = this.#byKey.get(key);
+    if (node === undefined) return false;
+    this.#byKey.delete(key);
     const last = this.#nodes.pop();
-    if (last !== undefined && last.key !== key) {
-      this.#put(last, position);
-      this.#settle(last, position);
+    if (last !== undefined && last !== node) {
+      last.position = node.position;
+      this.#settle(last);
     }
     return true;
   }
 
-  #put(node: { key: string; value: V }, position: number): void {
+  #put(node: Node<V>, position: number): void {
     this.#nodes[position] = node;
-    this.#positions.set(node.key, position);
+    node.position = position;
   }
 
-  #settle(node: { key: string; value: V }, from: number): void {
-    let position = from;
+  /** Moves a node from its position, whatever is there now, to where its value belongs. */
+  #settle(node: Node<V>): void {
+    let { position } = node;
     while (position > 0) {
       const above = (position - 1) >> 1;
       const parent = this.#nodes[above];

@@ -6,17 +6,18 @@ export type ReconcileResult = 'success' | 'error' | 'conflict' | 'requeue_after'
 
 /** What one queue reports. Seconds everywhere. */
 export type QueueMetrics = {
-  /** Keys that are ready and not yet handed out. */
-  depth: (keys: number) => void;
   added: () => void;
   retried: () => void;
   /** From ready to handed out. */
   waited: (seconds: number) => void;
   /** From handed out to done. */
   worked: (seconds: number) => void;
-  /** Read at each scrape: the sum over all keys being worked on, and the longest of them. */
-  unfinished: (read: () => { totalSeconds: number; longestSeconds: number }) => void;
+  /** What is read at each scrape. */
+  state: (read: () => QueueState) => void;
 };
+
+/** What a queue holds at one moment: keys that are ready, and how long those being worked on have taken, summed and at most. */
+export type QueueState = { ready: number; unfinishedSeconds: number; longestSeconds: number };
 
 /** What one controller reports. */
 export type ControllerMetrics = {
@@ -70,7 +71,6 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
   const handlers = counter('reflector_handler_failures_total', 'Event handlers that threw.', ['resource']);
   const objects = gauge('reflector_objects', 'Objects held in a cache.', ['resource']);
 
-  const depth = gauge('workqueue_depth', 'Keys ready to be worked on.', ['name']);
   const adds = counter('workqueue_adds_total', 'Keys added.', ['name']);
   const queueRetries = counter('workqueue_retries_total', 'Keys added again after a failure.', ['name']);
   const waited = histogram(
@@ -85,25 +85,28 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     ['name'],
     workBuckets,
   );
-  const unfinishedReaders = new Map<string, () => { totalSeconds: number; longestSeconds: number }>();
-  new Gauge({
-    name: 'workqueue_unfinished_work_seconds',
-    help: 'Time spent so far on keys that are not done, summed, in seconds.',
-    labelNames: ['name'],
-    registers,
-    collect() {
-      for (const [name, read] of unfinishedReaders) this.set({ name }, read().totalSeconds);
-    },
-  });
-  new Gauge({
-    name: 'workqueue_longest_running_processor_seconds',
-    help: 'Time spent so far on the key that is worked on longest, in seconds.',
-    labelNames: ['name'],
-    registers,
-    collect() {
-      for (const [name, read] of unfinishedReaders) this.set({ name }, read().longestSeconds);
-    },
-  });
+  const readers = new Map<string, () => QueueState>();
+  const read = (name: string, help: string, value: (state: QueueState) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['name'],
+      registers,
+      collect() {
+        for (const [queue, state] of readers) this.set({ name: queue }, value(state()));
+      },
+    });
+  read('workqueue_depth', 'Keys ready to be worked on.', ({ ready }) => ready);
+  read(
+    'workqueue_unfinished_work_seconds',
+    'Time spent so far on keys that are not done, summed, in seconds.',
+    ({ unfinishedSeconds }) => unfinishedSeconds,
+  );
+  read(
+    'workqueue_longest_running_processor_seconds',
+    'Time spent so far on the key that is worked on longest, in seconds.',
+    ({ longestSeconds }) => longestSeconds,
+  );
   const reconciles = counter('controller_reconcile_total', 'Reconciles by how they ended.', ['controller', 'result']);
   const reconcileTime = histogram(
     'controller_reconcile_duration_seconds',
@@ -126,13 +129,12 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     handlerFailed: (resource) => handlers.inc({ resource }),
     cached: (resource, count) => objects.set({ resource }, count),
     queue: (name) => ({
-      depth: (keys) => depth.set({ name }, keys),
       added: () => adds.inc({ name }),
       retried: () => queueRetries.inc({ name }),
       waited: (seconds) => waited.observe({ name }, seconds),
       worked: (seconds) => worked.observe({ name }, seconds),
-      unfinished: (read) => {
-        unfinishedReaders.set(name, read);
+      state: (state) => {
+        readers.set(name, state);
       },
     }),
     controller: (controller) => ({

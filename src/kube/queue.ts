@@ -2,7 +2,7 @@
 
 import { Alarm, type SetTimer } from './alarm.ts';
 import { KeyedHeap } from './heap.ts';
-import type { QueueMetrics } from './metrics.ts';
+import type { QueueMetrics, QueueState } from './metrics.ts';
 
 /** For a key with a due lapse: passes every other. */
 export const URGENT = 100;
@@ -46,7 +46,7 @@ export class Queue {
   constructor(o: { metrics?: QueueMetrics; now?: () => number; setTimer?: SetTimer } = {}) {
     this.#now = o.now ?? (() => performance.now());
     this.#metrics = o.metrics;
-    this.#metrics?.unfinished(() => this.#unfinished());
+    this.#metrics?.state(() => this.#state());
     this.#alarm = new Alarm({ now: this.#now, onRing: () => this.#promote(), setTimer: o.setTimer });
   }
 
@@ -141,7 +141,6 @@ export class Queue {
     while (this.#waiting.pop() !== undefined);
     while (this.#ready.pop() !== undefined);
     for (const { take } of this.#takers.splice(0)) take(undefined);
-    this.#metrics?.depth(0);
   }
 
   #makeReady(entry: Entry): void {
@@ -178,12 +177,15 @@ export class Queue {
       this.#metrics?.waited(Math.max(0, now - entry.readyAt) / 1000);
       taker.take({ key: entry.key, priority: entry.priority });
     }
-    this.#metrics?.depth(this.length);
   }
 
-  #unfinished(): { totalSeconds: number; longestSeconds: number } {
+  #state(): QueueState {
     const now = this.#now();
     const seconds = [...this.#running.values()].map((since) => (now - since) / 1000);
-    return { totalSeconds: seconds.reduce((a, b) => a + b, 0), longestSeconds: Math.max(0, ...seconds) };
+    return {
+      ready: this.length,
+      unfinishedSeconds: seconds.reduce((a, b) => a + b, 0),
+      longestSeconds: Math.max(0, ...seconds),
+    };
   }
 }

@@ -8,11 +8,10 @@ describe('the metrics of queues and controllers', () => {
     const metrics = createKubeMetrics(registry);
     const queue = metrics.queue('grants');
     queue.added();
-    queue.depth(3);
     queue.waited(0.02);
     queue.worked(0.2);
     queue.retried();
-    queue.unfinished(() => ({ totalSeconds: 7, longestSeconds: 5 }));
+    queue.state(() => ({ ready: 3, unfinishedSeconds: 7, longestSeconds: 5 }));
     metrics.controller('grants').reconciled('success', 0.1);
     metrics.controller('grants').activeWorkers(2);
     const text = await registry.metrics();
@@ -31,14 +30,14 @@ describe('the metrics of queues and controllers', () => {
     }
   });
 
-  it('tell what is unfinished as of each scrape', async () => {
+  it('tell what a queue holds as of each scrape', async () => {
     const registry = new Registry();
-    let totalSeconds = 1;
+    let ready = 1;
     createKubeMetrics(registry)
       .queue('grants')
-      .unfinished(() => ({ totalSeconds, longestSeconds: 0 }));
+      .state(() => ({ ready, unfinishedSeconds: 0, longestSeconds: 0 }));
     await registry.metrics();
-    totalSeconds = 2;
-    expect(await registry.metrics()).to.include('workqueue_unfinished_work_seconds{name="grants"} 2');
+    ready = 2;
+    expect(await registry.metrics()).to.include('workqueue_depth{name="grants"} 2');
   });
 });

@@ -245,38 +245,39 @@ describe('Queue', () => {
     expect(keys.toSorted()).to.deep.equal(['k0', 'k1', 'k2', 'k3']);
   });
 
-  it('reports depth, additions, retries, waiting time, work time and unfinished work', async () => {
+  it('reports what is ready, additions, retries, waiting time, work time and unfinished work', async () => {
     const clock = new ManualClock();
-    const seen: Record<string, number[]> = { depth: [], waited: [], worked: [] };
+    const seen: Record<string, number[]> = { waited: [], worked: [] };
     let added = 0;
     let retried = 0;
-    let unfinished = () => ({ totalSeconds: -1, longestSeconds: -1 });
+    let state = () => ({ ready: -1, unfinishedSeconds: -1, longestSeconds: -1 });
     const queue = new Queue({
       now: clock.now,
       setTimer: clock.setTimer,
       metrics: {
-        depth: (keys) => seen.depth?.push(keys),
         added: () => added++,
         retried: () => retried++,
         waited: (seconds) => seen.waited?.push(seconds),
         worked: (seconds) => seen.worked?.push(seconds),
-        unfinished: (read) => {
-          unfinished = read;
+        state: (read) => {
+          state = read;
         },
       },
     });
     queue.add('a');
     queue.add('a');
     queue.addRateLimited('b');
+    expect(state()).to.deep.equal({ ready: 1, unfinishedSeconds: 0, longestSeconds: 0 });
     clock.advance(2000);
+    expect(state()).to.deep.equal({ ready: 2, unfinishedSeconds: 0, longestSeconds: 0 });
     await queue.get();
     await queue.get();
     clock.advance(3000);
-    expect(unfinished()).to.deep.equal({ totalSeconds: 6, longestSeconds: 3 });
+    expect(state()).to.deep.equal({ ready: 0, unfinishedSeconds: 6, longestSeconds: 3 });
     queue.done('a');
-    expect(unfinished()).to.deep.equal({ totalSeconds: 3, longestSeconds: 3 });
+    expect(state()).to.deep.equal({ ready: 0, unfinishedSeconds: 3, longestSeconds: 3 });
     expect({ added, retried }).to.deep.equal({ added: 2, retried: 1 });
-    expect(seen).to.deep.equal({ depth: [1, 1, 1, 2, 1, 0, 0], waited: [2, 1.995], worked: [3] });
+    expect(seen).to.deep.equal({ waited: [2, 1.995], worked: [3] });
   });
 
   it('sorts 10,000 ready and 10,000 waiting keys in well under a second', async () => {
