@@ -69,6 +69,7 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
     created,
     deadMan: deadManOf([job]),
     passingSince: undefined,
+    warnings: [],
   };
   const write = (from: ParsedGrant, status: ParsedGrant['status']) => {
     const { resourceVersion } = from.metadata;

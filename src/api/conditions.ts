@@ -25,8 +25,20 @@ export const REASONS = {
     'A permission names a namespace outside the boundary of the AgentIdentity. Widen boundary.namespaces or narrow the permission.',
   DurationExceedsBoundary:
     'The grant would last longer than boundary.maxGrantDuration of the AgentIdentity, or, where that is left out, than 2160h. Ask for less time.',
+  TooSensitive:
+    'The data of a namespace is more sensitive than the boundary of the AgentIdentity, or an AgentPolicy, allows. It goes by the label hallpass.dev/data-sensitivity.',
   TooManyActiveGrants:
     'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
+  NoPolicy:
+    'No AgentPolicy selects the namespace of the grant, or one that it reaches into, and without guardrails nothing is granted. Install the default or write one.',
+  PolicyInvalid: 'An AgentPolicy breaks a rule of its schema, so that nobody knows what it would refuse. Correct it.',
+  Frozen: 'An AgentPolicy has stopped all access by spec.freeze. It comes back when that is taken out.',
+  ExceedsPolicyLimit:
+    'The grant goes beyond a limit of an AgentPolicy: it would last too long, or its agent has as many active grants as are allowed. Ask for less, or wait.',
+  WildcardRefused:
+    'A permission has a wildcard that no AgentPolicy allows. Name what is needed, or have the wildcard allowed.',
+  DeniedByPolicy:
+    'A line of spec.deny of an AgentPolicy refuses a permission; the message has the line and why. Ask for less, or have it allowed where the line gives way.',
   ForbiddenPermission:
     'A permission covers RBAC objects, ServiceAccounts, the writing of Jobs or kinds of hallpass, which no grant hands out. Remove it.',
   RequesterLacksPermission:
@@ -54,6 +66,8 @@ export const REASONS = {
     'The Role or the RoleBinding that would give the access could not be created or changed (an admission policy, or the API server itself): the grant waits.',
   ForeignObject:
     'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
+  NameHasNoEffect:
+    'A permission limits a verb by resourceNames to which that means something else than it seems: the API server does not know the name, or only with a field selector. A warning: it keeps nothing from being granted.',
   Issuing: 'Every check is passed; what gives access is being created.',
   Granted: 'The agent has the access of this grant, until its expiresAt.',
   Superseded: 'A changed spec took the place of this request, and what it held was withdrawn or narrowed.',
@@ -89,6 +103,9 @@ export function isReason(text: string): text is Reason {
 
 /** Reasons that appear in no condition, only in `status.reason` of a receipt. */
 export const RECEIPT_REASONS = ['Superseded'] as const satisfies readonly Reason[];
+
+/** Reasons that appear in no condition, only in `status.warnings` of a grant, beside what policies would refuse that only warn. */
+export const WARNING_REASONS = ['NameHasNoEffect'] as const satisfies readonly Reason[];
 
 /** Reasons of Kubernetes events: a Warning where somebody should look, and what each tells. */
 export const EVENTS = {
@@ -139,7 +156,14 @@ const gates = [
   'AgentDeleted',
   'OutsideBoundary',
   'DurationExceedsBoundary',
+  'TooSensitive',
   'TooManyActiveGrants',
+  'NoPolicy',
+  'PolicyInvalid',
+  'Frozen',
+  'ExceedsPolicyLimit',
+  'WildcardRefused',
+  'DeniedByPolicy',
   'ForbiddenPermission',
   'RequesterLacksPermission',
   'CreatorLacksPermission',

@@ -24,11 +24,16 @@ const schemaNode = z.object({
   minimum: z.number().optional(),
   maximum: z.number().optional(),
   maxItems: z.number().optional(),
+  maxProperties: z.number().optional(),
   required: z.array(z.string()).optional(),
   get properties() {
     return z.record(z.string(), schemaNode).optional();
   },
   get items() {
+    return schemaNode.optional();
+  },
+  /** Of a map, the schema of its values. */
+  get additionalProperties() {
     return schemaNode.optional();
   },
   'x-kubernetes-list-type': z.string().optional(),
@@ -89,7 +94,7 @@ export function objectSchema(kind: KindDefinition): SchemaNode {
       metadata: { type: 'object', properties: { name: { type: 'string' } } },
       spec: structuralSchema(kind.spec, kind.specDescription),
       ...(kind.stamps === undefined ? {} : { stamps: structuralSchema(kind.stamps, kind.stampsDescription) }),
-      status: structuralSchema(kind.status, kind.statusDescription),
+      ...(kind.status === undefined ? {} : { status: structuralSchema(kind.status, kind.statusDescription) }),
     },
     'x-kubernetes-validations': [specNeeded(kind), ...kind.rules.map(validation)],
   };
@@ -108,7 +113,7 @@ export function customResourceDefinition(kind: KindDefinition) {
     metadata: { name: `${kind.plural}.${GROUP}` },
     spec: {
       group: GROUP,
-      scope: 'Namespaced',
+      scope: kind.scope ?? 'Namespaced',
       names: {
         kind: kind.kind,
         listKind: `${kind.kind}List`,
@@ -122,7 +127,7 @@ export function customResourceDefinition(kind: KindDefinition) {
           name: VERSION,
           served: true,
           storage: true,
-          subresources: { status: {} },
+          ...(kind.status === undefined ? {} : { subresources: { status: {} } }),
           additionalPrinterColumns: kind.columns,
           schema: { openAPIV3Schema: objectSchema(kind) },
         },

@@ -17,14 +17,17 @@ export type KindDefinition = {
   plural: string;
   singular: string;
   shortNames: string[];
+  /** Namespaced when left out. */
+  scope?: 'Cluster';
   description: string;
   spec: z.ZodObject;
   specDescription: string;
   /** Written by admission, beside the spec. */
   stamps?: z.ZodObject;
   stampsDescription?: string;
-  status: z.ZodObject;
-  statusDescription: string;
+  /** A kind without one is read, and nothing is said of it. */
+  status?: z.ZodObject;
+  statusDescription?: string;
   /** Rules about the object as a whole; of its metadata they can see the name. */
   rules: Rule<{ metadata: { name: string } }>[];
   columns: Column[];

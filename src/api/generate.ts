@@ -8,6 +8,7 @@ import type { KindDefinition } from './definition.ts';
 import { agentGrantKind } from './grant.ts';
 import { agentIdentityKind } from './identity.ts';
 import { GROUP } from './names.ts';
+import { agentPolicyKind } from './policy.ts';
 import { agentReceiptKind } from './receipt.ts';
 import { conditionsPage, kindPage } from './reference.ts';
 
@@ -15,7 +16,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const GENERATED = ['crds', 'docs/reference'];
 const HEADER = 'Generated from src/api by `make generate`; change it there.';
 
-const kinds: KindDefinition[] = [agentIdentityKind, agentGrantKind, agentReceiptKind];
+const kinds: KindDefinition[] = [agentIdentityKind, agentGrantKind, agentPolicyKind, agentReceiptKind];
 
 const yaml = (value: unknown) => `# ${HEADER}\n${stringify(value, { lineWidth: 120, aliasDuplicateObjects: false })}`;
 const markdown = (text: string) => `<!-- ${HEADER} -->\n\n${text}\n`;

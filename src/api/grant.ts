@@ -120,7 +120,7 @@ export const grantStamps = z.object({
 
 const reason = z.object({
   reason: text({ max: 128 }).describe(
-    'The check that is not passed, as one word for machines. The reference lists every reason.',
+    'The check that is not passed, or what should be known, as one word for machines. The reference lists every reason.',
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
 });
@@ -148,6 +148,11 @@ export const grantStatus = z.object({
   reasons: listOf(reason, { max: STATUS_LIMITS.reasons })
     .optional()
     .describe('Every check that is not passed, not only the first.'),
+  warnings: listOf(reason, { max: STATUS_LIMITS.reasons })
+    .optional()
+    .describe(
+      'What keeps nothing from being granted and should be known: what AgentPolicies that only warn would refuse, and permissions that do not do what they seem to.',
+    ),
   requester: text({ max: 1024, pattern: PRINTABLE })
     .optional()
     .describe(

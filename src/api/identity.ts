@@ -6,6 +6,7 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { nameRule, openEnvelope, type Parsed, readObject } from './object.ts';
 import { duration, integer, line, listOf, namespaceName, objectName, required, text, time, uid } from './schema.ts';
+import { dataSensitivity } from './sensitivity.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
 const OWNER_WANTED = 'name the user or group that answers for the agent';
@@ -32,6 +33,11 @@ const boundary = z.object({
     .optional()
     .describe(
       'The longest time that one grant may last, such as 45m or 1h30m. Left out: 2160h, the most that any grant can ask for.',
+    ),
+  maxDataSensitivity: dataSensitivity()
+    .optional()
+    .describe(
+      'The most sensitive data that a grant may reach: public, internal, confidential or restricted. It goes by the label hallpass.dev/data-sensitivity of the namespace. Left out: no limit of its own.',
     ),
   maxActiveGrants: integer(1, 1000)
     .optional()

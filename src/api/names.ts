@@ -33,6 +33,8 @@ export const LABELS = {
   grantName: 'hallpass.dev/grant-name',
   /** On a pod, by its owner: the AgentIdentity, in the pod's namespace, that the pod acts as. */
   agent: 'hallpass.dev/agent',
+  /** On a namespace, by an admin: how sensitive its data is (see sensitivity.ts). */
+  dataSensitivity: 'hallpass.dev/data-sensitivity',
   /** On a ClusterRole, by an admin, with value "true": its rules are added to the ceiling. */
   aggregateToGrantable: 'hallpass.dev/aggregate-to-grantable',
 } as const;

@@ -1,6 +1,6 @@
 // From a kind's definition to its reference page, and from the table of conditions to theirs. Markdown.
 
-import { CONDITIONS, EVENTS, PHASES, REASONS, RECEIPT_REASONS } from './conditions.ts';
+import { CONDITIONS, EVENTS, PHASES, REASONS, RECEIPT_REASONS, WARNING_REASONS } from './conditions.ts';
 import { objectSchema, type SchemaNode } from './crd.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
@@ -15,7 +15,7 @@ export function kindPage(kind: KindDefinition): string {
   return [
     `# ${kind.kind}`,
     escaped(kind.description),
-    `\`${GROUP}/${VERSION}\`, namespaced, \`kubectl get ${kind.plural}\`, short \`${kind.shortNames.join('`, `')}\`; ` +
+    `\`${GROUP}/${VERSION}\`, ${kind.scope === 'Cluster' ? 'cluster-wide' : 'namespaced'}, \`kubectl get ${kind.plural}\`, short \`${kind.shortNames.join('`, `')}\`; ` +
       '`kubectl get hallpass` lists all kinds of hallpass.',
     ...parts.flatMap(([name, part]) => [
       `## ${name}`,
@@ -69,7 +69,8 @@ export function conditionsPage(): string {
 function placesOf(reason: string): string {
   const types = Object.entries(CONDITIONS).filter(([, row]) => row.reasons.some((name) => name === reason));
   const receipts = RECEIPT_REASONS.some((name) => name === reason) ? ['AgentReceipt status.reason'] : [];
-  return [...types.map(([type]) => type), ...receipts].join(', ');
+  const warnings = WARNING_REASONS.some((name) => name === reason) ? ['AgentGrant status.warnings'] : [];
+  return [...types.map(([type]) => type), ...receipts, ...warnings].join(', ');
 }
 
 function fieldsBelow(path: string, node: SchemaNode): string[][] {

@@ -187,6 +187,14 @@ export function listOf<S extends z.ZodType>(item: S, o: { max: number; atLeastOn
   return limited.meta({ 'x-kubernetes-list-type': 'atomic' });
 }
 
+/** A map from strings to values of one kind. */
+export function mapOf<S extends z.ZodType>(value: S, o: { max: number }): z.ZodRecord<z.ZodString, S> {
+  return z
+    .record(z.string(), value)
+    .refine((map) => Object.keys(map).length <= o.max, { error: `must have at most ${o.max} entries` })
+    .meta({ maxProperties: o.max });
+}
+
 /** A whole number within limits. */
 export function integer(min: number, max: number): z.ZodInt {
   return z

@@ -13,6 +13,7 @@ import {
   OPERATOR_SERVICE_ACCOUNT,
   SYSTEM_NAMESPACE,
 } from '../api/names.ts';
+import { agentPolicies, type ParsedPolicy } from '../api/policy.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { Cache } from '../kube/cache.ts';
 import type { Client } from '../kube/client.ts';
@@ -36,6 +37,7 @@ import {
 import type { Log } from '../kube/log.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, resourceName } from '../kube/object.ts';
+import { selects } from '../policy/selector.ts';
 import { subjectKey } from '../policy/standing.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
@@ -51,8 +53,8 @@ export type Cluster = {
 export const INDEX = {
   /** Grants and receipts by `namespace/name` of the identity. */
   agent: 'agent',
-  /** Grants by each namespace they reach into. */
-  target: 'target',
+  /** Grants by each namespace that they depend on: their own, and those they reach into. */
+  namespace: 'namespace',
   /** Grants, and all that was made for one, by the grant's uid. */
   grantUid: 'grantUid',
   /** Bindings by whom they name. */
@@ -70,11 +72,12 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
       resource: agentGrants,
       indexes: {
         [INDEX.agent]: (grant) => [agentKey(grant)],
-        [INDEX.target]: targetNamespaces,
+        [INDEX.namespace]: concernedNamespaces,
         [INDEX.grantUid]: ({ metadata }) => [metadata.uid],
       },
     }),
     identities: new Cache({ ...o, resource: agentIdentities }),
+    policies: new Cache({ ...o, resource: agentPolicies }),
     receipts: new Cache({
       ...o,
       resource: agentReceipts,
@@ -148,6 +151,16 @@ export function targetNamespaces({ metadata, spec }: ParsedGrant): string[] {
   return [...new Set(spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])))];
 }
 
+/** The namespaces that a grant depends on: its own, and those it reaches into, each once. */
+export function concernedNamespaces(grant: ParsedGrant): string[] {
+  return [...new Set([grant.metadata.namespace ?? '', ...targetNamespaces(grant)])];
+}
+
+/** Whether a policy selects a namespace with these labels; one that can't be read might select any. */
+export function policySelects({ spec }: ParsedPolicy, labels: Record<string, string> | undefined): boolean {
+  return spec === undefined || selects(spec.namespaceSelector, labels);
+}
+
 /** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */
 export function enabledRole({ roleRef, subjects }: RoleBinding): string | undefined {
   if (roleRef.kind !== 'ClusterRole' || (roleRef.name !== GRANTABLE_ROLE && roleRef.name !== ISSUER_ROLE))
@@ -167,6 +180,12 @@ export function openReceipts(caches: Caches, grantUid: string): ParsedReceipt[] 
 /** The identity that a grant is for, if the cache has it. */
 export function identityOf(caches: Caches, grant: ParsedGrant): ParsedIdentity | undefined {
   return grant.spec && caches.identities.get({ namespace: grant.metadata.namespace, name: grant.spec.agent });
+}
+
+/** Whether anything limits how many grants of this agent may be active: its boundary, or any policy. */
+export function limitsActiveGrants(caches: Caches, identity: ParsedIdentity | undefined): boolean {
+  if (identity?.spec?.boundary?.maxActiveGrants !== undefined) return true;
+  return caches.policies.list().some(({ spec }) => spec?.limits?.maxActiveGrants !== undefined);
 }
 
 /**

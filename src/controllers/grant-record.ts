@@ -36,6 +36,7 @@ export class GrantRecord {
     return {
       phase: verdict.phase,
       reasons: verdict.reasons,
+      warnings: verdict.warnings,
       settled: true,
       specHash: hash,
       term: holding ? (live ? writtenTerm(holding.spec) : verdict.term) : over ? before : undefined,

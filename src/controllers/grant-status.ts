@@ -15,6 +15,8 @@ import { printable } from '../text.ts';
 export type Standing = {
   phase: Phase;
   reasons: Finding[];
+  /** What keeps nothing from being granted, and should be known. */
+  warnings: Finding[];
   /** The cluster matches the verdict; nothing is left to do for now. */
   settled: boolean;
   specHash: string;
@@ -42,6 +44,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     message,
     // What stands against it; a grant that is active has nothing against it.
     reasons: phase === 'Active' ? undefined : listed(standing.reasons),
+    warnings: over || standing.warnings.length === 0 ? undefined : listed(standing.warnings),
     requester: grant.stamps && printable(grant.stamps.requester.username, 1024),
     requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
     startTime: standing.term ? timestamp(standing.term.start) : undefined,

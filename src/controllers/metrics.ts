@@ -5,6 +5,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 export type GrantMetrics = {
   /** Read at each scrape: how many grants are in each phase. */
   phases: (read: () => Map<string, number>) => void;
+  /** Read at each scrape: how many grants a policy that only warns would refuse. */
+  warned: (read: () => number) => void;
   /** Read at each scrape: how many bindings of ours give access that hallpass was to take away. */
   heldBindings: (read: () => number) => void;
   /** From a grant's end until its last binding was gone, in seconds. */
@@ -45,6 +47,15 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
         collect() {
           this.reset();
           for (const [phase, count] of read()) this.set({ phase }, count);
+        },
+      }),
+    warned: (read) =>
+      new Gauge({
+        name: 'hallpass_grants_warned',
+        help: 'Grants that AgentPolicies which only warn would refuse, were they enforced; only the leader counts.',
+        registers,
+        collect() {
+          this.set(read());
         },
       }),
     heldBindings: (read) =>

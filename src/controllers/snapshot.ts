@@ -3,21 +3,32 @@
 import { isArmed, isBound, isLabelled } from '../access/drift.ts';
 import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { acceptedNamespaces, GRANTABLE_ROLE, grantObjectName, ISSUER_ROLE, SYSTEM_NAMESPACE } from '../api/names.ts';
+import {
+  acceptedNamespaces,
+  GRANTABLE_ROLE,
+  grantObjectName,
+  ISSUER_ROLE,
+  LABELS,
+  SYSTEM_NAMESPACE,
+} from '../api/names.ts';
+import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
+import { labelledSensitivity } from '../api/sensitivity.ts';
 import { isLive, type NamespaceView, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,
   type Cluster,
+  concernedNamespaces,
   enabledRole,
   guardCaches,
   INDEX,
   identityOf,
+  limitsActiveGrants,
   openReceipts,
   outOfStep,
-  targetNamespaces,
+  policySelects,
 } from './cluster.ts';
 import { straysOf } from './withdraw.ts';
 
@@ -39,7 +50,7 @@ export function gather(
     identity: identityOf(caches, grant),
     receipt,
     superseded: openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash),
-    namespaces: new Map(targetNamespaces(grant).flatMap((target) => namespaceView(caches, target))),
+    namespaces: new Map(concernedNamespaces(grant).flatMap((target) => namespaceView(caches, target))),
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
     refusal: o.refusal,
@@ -50,6 +61,7 @@ export function gather(
       caches.roleBindings,
       caches.namespaces,
       caches.identities,
+      caches.policies,
     ]),
     authorsLack: undefined,
   };
@@ -64,8 +76,18 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
     terminating: namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating',
     acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
     ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
+    dataSensitivity: labelledSensitivity(namespace.metadata.labels?.[LABELS.dataSensitivity]),
+    policies: policiesOf(caches, namespace.metadata.labels),
   };
   return [[name, view]];
+}
+
+/** The policies that select a namespace with these labels, by name. */
+function policiesOf(caches: Caches, labels: Record<string, string> | undefined): ParsedPolicy[] {
+  return caches.policies
+    .list()
+    .filter((policy) => policySelects(policy, labels))
+    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
 /**
@@ -78,8 +100,7 @@ function activeBefore(
   receipt: ParsedReceipt | undefined,
   issuing: ReadonlyMap<string, string>,
 ): number {
-  const limit = identityOf(caches, grant)?.spec?.boundary?.maxActiveGrants;
-  if (limit === undefined) return 0;
+  if (!limitsActiveGrants(caches, identityOf(caches, grant))) return 0;
   const key = agentKey(grant);
   const own = isLive({ grant, receipt }) ? receipt : undefined;
   const others = new Set<string>();

@@ -1,6 +1,6 @@
 // Starts the controllers: queues, deadlines, workers.
 
-import { PHASES } from '../api/conditions.ts';
+import { PHASES, WARNING_REASONS } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
 import { type Controller, startController } from '../kube/controller.ts';
@@ -93,6 +93,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
 
   watchChanges({ cluster, guards, queues, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));
+  metrics.warned(() => caches.grants.list().filter(isWarned).length);
   metrics.heldBindings(() => heldBindings(caches));
 
   /** Lines of the log name what they are about as everywhere. */
@@ -169,6 +170,11 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
       await Promise.all(controllers.map((controller) => controller.stop()));
     },
   };
+}
+
+/** Whether a policy that only warns would refuse the grant. */
+function isWarned({ status }: ParsedGrant): boolean {
+  return (status.warnings ?? []).some(({ reason }) => !WARNING_REASONS.some((own) => own === reason));
 }
 
 function waitsForAuthors({ status }: ParsedGrant): boolean {

@@ -12,7 +12,7 @@ import type { Job, RoleBinding } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
-import { agentKey, type Cluster, enabledRole, INDEX } from './cluster.ts';
+import { agentKey, type Cluster, enabledRole, INDEX, limitsActiveGrants, policySelects } from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
 import { removableAt } from './receipt.ts';
 
@@ -38,7 +38,9 @@ export function watchChanges(o: {
   const enqueueGrants = (found: ParsedGrant[], priority = NORMAL) => {
     for (const { metadata } of found) queues.grants.add(keyOf(metadata), { priority });
   };
-  const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(({ status }) => !isTerminal(status.phase)));
+  const isOpen = ({ status }: ParsedGrant) => !isTerminal(status.phase);
+  const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(isOpen));
+  const openIn = (namespace: string) => caches.grants.byIndex(INDEX.namespace, namespace).filter(isOpen);
   const priorityOf = ({ initial }: { initial: boolean }) => (initial ? INITIAL : NORMAL);
   /** Changes of rights are many and their reader is rare: gathered, then looked at once. */
   const rightsChanged = () => queues.authors.add('waiting', { afterMs: SETTLE });
@@ -50,7 +52,7 @@ export function watchChanges(o: {
     const identity = caches.identities.get(refOf(key));
     if (!identity) return;
     if (identity.metadata.deletionTimestamp || isExpired(identity, now())) queues.identities.add(key);
-    if (identity.spec?.boundary?.maxActiveGrants === undefined) return;
+    if (!limitsActiveGrants(caches, identity)) return;
     const waits = ['Pending', 'Suspended'];
     enqueueGrants(caches.grants.byIndex(INDEX.agent, key).filter(({ status }) => waits.includes(status.phase ?? '')));
   };
@@ -143,7 +145,7 @@ export function watchChanges(o: {
     if (touched(event) && isGrants(object) && (!previous || isGrants(previous))) return;
     if (enabledRole(object) || (previous && enabledRole(previous))) {
       const namespace = object.metadata.namespace ?? '';
-      enqueueGrants(caches.grants.byIndex(INDEX.target, namespace), priorityOf(event));
+      enqueueGrants(caches.grants.byIndex(INDEX.namespace, namespace), priorityOf(event));
       if (!initial) enqueueIdentities(({ metadata }) => metadata.namespace === namespace);
     }
     bindingChanged(event);
@@ -157,7 +159,7 @@ export function watchChanges(o: {
   caches.namespaces.subscribe((event) => {
     if (event.initial) return;
     const { name } = event.object.metadata;
-    enqueueGrants(caches.grants.byIndex(INDEX.target, name));
+    enqueueGrants(caches.grants.byIndex(INDEX.namespace, name));
     if (event.type === 'deleted') {
       // What is in it still was left there by force.
       enqueueGrants(caches.grants.list().filter(({ metadata }) => metadata.namespace === name));
@@ -169,6 +171,14 @@ export function watchChanges(o: {
       const uid = metadata.namespace === name ? grantUidOf(metadata.name) : undefined;
       if (uid !== undefined) touchGrant(uid, event);
     }
+  });
+  caches.policies.subscribe(({ object, previous, initial }) => {
+    if (initial) return;
+    // What it selected before may be guarded by nothing now.
+    const selected = caches.namespaces
+      .list()
+      .filter(({ metadata }) => [object, previous ?? object].some((policy) => policySelects(policy, metadata.labels)));
+    for (const { metadata } of selected) enqueueGrants(openIn(metadata.name));
   });
   guards.onChange(enqueueOpen);
 }

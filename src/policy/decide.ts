@@ -9,6 +9,8 @@ import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Finding, gates } from './gates.ts';
+import { nameWarnings } from './names.ts';
+import { policyWarnings } from './policies.ts';
 import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 
@@ -16,6 +18,8 @@ export type Verdict = {
   phase: Phase;
   /** Every reason, in the order of the gates. */
   reasons: Finding[];
+  /** What policies that only warn would have against it, were they enforced, and what does not do what it seems to. */
+  warnings: Finding[];
   /** What must be held now. Empty unless the phase is Active. */
   access: Access[];
   /** Start and end, once they are fixed or would be fixed by issuing now. */
@@ -120,10 +124,12 @@ function weigh(snapshot: Snapshot): Verdict {
   const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
   const atIssue = !live && !narrows;
 
-  const findings = gates({ ...snapshot, access, term: planned, atIssue });
+  const input = { ...snapshot, access, term: planned, atIssue };
+  const findings = gates(input);
+  const warnings = [...policyWarnings(input), ...nameWarnings(spec?.permissions ?? [])];
   const holding = live ? receipt : narrows ? superseded[0] : undefined;
   const given = holding !== undefined && mayHaveGiven(snapshot, holding);
-  const common = { narrows, given, term: planned, askAuthors: false, passingSince: undefined };
+  const common = { warnings, narrows, given, term: planned, askAuthors: false, passingSince: undefined };
   const identityEnd = time(identity?.spec?.expiresAt);
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
@@ -240,6 +246,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
   return {
     phase,
     reasons: reasons && reasons.length > 0 ? reasons : [finding],
+    warnings: [],
     access: [],
     term: undefined,
     askAuthors: false,

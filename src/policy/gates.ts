@@ -6,8 +6,10 @@ import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
 import { forbiddenReach } from './forbidden.ts';
+import { isEnforced, policyGate } from './policies.ts';
 import { covers, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
+import { aboveLimit } from './sensitivity.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
@@ -75,7 +77,8 @@ const identityGate: Gate = ({ identity, grant, now }) => {
   return [];
 };
 
-const boundaryGate: Gate = ({ identity, grant, access, term, atIssue, activeBefore }) => {
+const boundaryGate: Gate = (input) => {
+  const { identity, grant, access, term, atIssue, activeBefore } = input;
   if (!identity?.spec) return [];
   const boundary = identity.spec.boundary ?? {};
   const findings: Finding[] = [];
@@ -86,6 +89,13 @@ const boundaryGate: Gate = ({ identity, grant, access, term, atIssue, activeBefo
     findings.push({
       reason: 'OutsideBoundary',
       message: `namespace ${outside.join(', ')} is outside the boundary of ${agent} (${allowed.join(', ')}); ask for less, or have its owner add to spec.boundary.namespaces`,
+    });
+  }
+  const most = boundary.maxDataSensitivity;
+  for (const { namespace, level, from } of most === undefined ? [] : aboveLimit(input, most, isEnforced)) {
+    findings.push({
+      reason: 'TooSensitive',
+      message: `the data of namespace ${namespace} is ${level} (${from}), above the ${most} that the boundary of ${agent} allows; ask for access elsewhere, or have its owner raise spec.boundary.maxDataSensitivity`,
     });
   }
   const longest = milliseconds(boundary.maxGrantDuration ?? LONGEST);
@@ -236,6 +246,7 @@ const scheduleGate: Gate = ({ term, now }) =>
 const GATES: Gate[] = [
   identityGate,
   boundaryGate,
+  policyGate,
   authorsGate,
   consentGate,
   ceilingGate,

@@ -2,7 +2,9 @@
 
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
+import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
+import type { DataSensitivity } from '../api/sensitivity.ts';
 import type { PolicyRule } from './rules.ts';
 
 /** What is known of a namespace that a grant reaches. Undefined fields mean: not there. */
@@ -12,6 +14,10 @@ export type NamespaceView = {
   acceptsGrantsFrom: string[];
   /** The rules of hallpass-grantable, when deploy/namespace is applied here; undefined when it isn't. */
   ceiling: PolicyRule[] | undefined;
+  /** What its label hallpass.dev/data-sensitivity says. */
+  dataSensitivity: DataSensitivity | undefined;
+  /** The AgentPolicies that select it, by name; one that can't be read selects every namespace. */
+  policies: ParsedPolicy[];
 };
 
 /** What an author of the grant does not hold of what it hands out, as readable lines; empty when all is held. */
@@ -36,6 +42,7 @@ export type Snapshot = {
   receipt: ParsedReceipt | undefined;
   /** Open receipts of earlier specs of this very grant. */
   superseded: ParsedReceipt[];
+  /** The grant's own namespace, and those that it reaches into. */
   namespaces: ReadonlyMap<string, NamespaceView>;
   /** How many grants of the same identity that hold access come before this one. */
   activeBefore: number;

@@ -42,7 +42,13 @@ async function guardsAct(controlPlane: ControlPlane): Promise<void> {
   }
 }
 
-/** Applies deploy/cluster, and enables the namespaces `demo` and `demo-other`, which accepts grants from `demo`. */
+/** Creates the policy that is shipped; as for whoever upgrades, one that is there is left as it is. */
+async function createPolicy({ kubectl }: ControlPlane): Promise<void> {
+  const { code, stderr } = await kubectl(['create', '-k', deploy('policy')]);
+  if (code !== 0 && !stderr.includes('already exists')) throw new Error(`deploy/policy: ${stderr.trim()}`);
+}
+
+/** Applies deploy/cluster, creates the policy that is shipped, and enables the namespaces `demo` and `demo-other`, which accepts grants from `demo`. */
 export async function installHallpass(controlPlane: ControlPlane): Promise<void> {
   const { admin } = controlPlane;
   await admin(['apply', '-k', deploy('cluster')]);
@@ -51,9 +57,11 @@ export async function installHallpass(controlPlane: ControlPlane): Promise<void>
     admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentidentities.yaml')]),
     admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentgrants.yaml')]),
     admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentreceipts.yaml')]),
+    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentpolicies.yaml')]),
     admin(['apply', '-n', 'demo', '-k', deploy('namespace')]),
     admin(['apply', '-n', 'demo-other', '-k', deploy('namespace')]),
   ]);
+  await createPolicy(controlPlane);
   await guardsAct(controlPlane);
 }
 

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { customResourceDefinition } from '../../src/api/crd.ts';
 import { agentGrantKind, agentGrants } from '../../src/api/grant.ts';
 import { agentIdentityKind } from '../../src/api/identity.ts';
+import { agentPolicyKind } from '../../src/api/policy.ts';
 import { agentReceiptKind, agentReceipts } from '../../src/api/receipt.ts';
 import type { Client } from '../../src/kube/client.ts';
 import type { ControlPlane, KubectlResult } from '../controlplane/controlplane.ts';
@@ -62,7 +63,9 @@ describe('the kinds on the API server', () => {
     const crds: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[] =
       JSON.parse(stdout).items;
     expect(crds.map((crd) => crd.metadata.name)).to.have.members(
-      [agentGrantKind, agentIdentityKind, agentReceiptKind].map((kind) => customResourceDefinition(kind).metadata.name),
+      [agentGrantKind, agentIdentityKind, agentPolicyKind, agentReceiptKind].map(
+        (kind) => customResourceDefinition(kind).metadata.name,
+      ),
     );
     for (const crd of crds) {
       const status = Object.fromEntries(crd.status.conditions.map(({ type, status }) => [type, status]));
@@ -73,13 +76,19 @@ describe('the kinds on the API server', () => {
 
   it('have short names and one category, which no other product uses', async () => {
     const { stdout } = await cluster.kubectl(['api-resources', '--categories=hallpass', '--no-headers']);
-    for (const word of ['agentid', 'aggrant', 'agrec']) expect(stdout).to.contain(word);
-    expect(stdout.trim().split('\n')).to.have.length(3);
+    for (const word of ['agentid', 'aggrant', 'agpol', 'agrec']) expect(stdout).to.contain(word);
+    expect(stdout.trim().split('\n')).to.have.length(4);
   });
 
   describe('refuse, naming field and remedy,', () => {
     const grant = (change: object, name = 'bad') => object('AgentGrant', name, { ...grantSpec, ...change });
     const identity = (change: object) => object('AgentIdentity', 'bad', { ...identitySpec, ...change });
+    const policy = (change: object) => ({
+      apiVersion,
+      kind: 'AgentPolicy',
+      metadata: { name: 'bad' },
+      spec: { namespaceSelector: {}, ...change },
+    });
     const notADuration =
       'spec.validity.duration: Invalid value: .*: must be a whole number of seconds above 0 .* like 90s';
     const end = 'spec.validity: Required value: access needs an end in time: set validity.duration';
@@ -226,6 +235,38 @@ describe('the kinds on the API server', () => {
         'unknown field "spec.permisions", unknown field "spec.windows"',
       ],
       ['an unknown field in an identity', identity({ tools: [] }), 'unknown field "spec.tools"'],
+      [
+        'a policy that selects nothing in particular',
+        policy({ namespaceSelector: undefined }),
+        'spec.namespaceSelector: Required value: .*\\{\\} selects every namespace',
+      ],
+      [
+        'a line of a policy that says not why',
+        policy({ deny: [permission] }),
+        'spec.deny\\[0\\].why: Required value: say why',
+      ],
+      [
+        'a line of a policy without verbs',
+        policy({ allow: [{ ...permission, why: 'a test', verbs: [] }] }),
+        'spec.allow\\[0\\].verbs: Required value: name at least one verb',
+      ],
+      ['a freeze without a reason', policy({ freeze: {} }), 'spec.freeze.reason: Required value: say why'],
+      [
+        'a selector by values that has none',
+        policy({ namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'In' }] } }),
+        'matchExpressions\\[0\\].values: Invalid value: .*In and NotIn need values',
+      ],
+      [
+        'a selector by presence that has values',
+        policy({ namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'Exists', values: ['a'] }] } }),
+        'matchExpressions\\[0\\].values: Invalid value: .*add or remove values',
+      ],
+      [
+        'a limit of no time',
+        policy({ limits: { maxGrantDuration: '0s' } }),
+        'spec.limits.maxGrantDuration: .*like 90s',
+      ],
+      ['an unknown field in a policy', policy({ denny: [] }), 'unknown field "spec.denny"'],
     ];
     for (const [what, value, expected] of cases) {
       it(what, async () => {
@@ -314,6 +355,7 @@ describe('the kinds on the API server', () => {
       expect(validity).to.contain(words);
     }
     expect(await explain('agentid.spec.owner')).to.contain('Required. The user or group that answers');
+    expect(await explain('agpol.spec.deny')).to.contain('It is shown to whoever is refused');
     expect(await explain('agrec.spec')).to.contain('It never changes');
   });
 });

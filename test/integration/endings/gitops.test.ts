@@ -199,7 +199,7 @@ describe('a grant that Git applies again and again', function () {
     it('loses all access with a widening that fails a gate', async () => {
       const agent = await stage().agent(namespace);
       await agent.until(podsOf(namespace), 200);
-      const beyond = grantManifest(ref, { permissions: [{ resources: ['pods', 'secrets'] }], duration: '1h' });
+      const beyond = grantManifest(ref, { permissions: [{ resources: ['pods', 'podtemplates'] }], duration: '1h' });
       await apply(beyond);
       const { status, metadata } = await stage().phase(ref, 'Pending', 'ExceedsCeiling');
       await agent.until(podsOf(namespace), 403);

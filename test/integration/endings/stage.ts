@@ -31,7 +31,13 @@ const enabling: unknown[] = readFileSync(
   .split(/^---$/m)
   .map((document) => parse(document));
 
-export type Permission = { namespaces?: string[]; resources?: string[]; verbs?: string[]; resourceNames?: string[] };
+export type Permission = {
+  namespaces?: string[];
+  apiGroups?: string[];
+  resources?: string[];
+  verbs?: string[];
+  resourceNames?: string[];
+};
 
 /** A grant of the agent `triage`, as it stands in Git. Without permissions: listing pods in its own namespace. */
 export function grantManifest(

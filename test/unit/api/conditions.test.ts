@@ -1,6 +1,14 @@
 // The table of conditions and reasons, and the check that holds a status against it.
 import { expect } from 'chai';
-import { CONDITIONS, isReason, isTerminal, PHASES, REASONS, RECEIPT_REASONS } from '../../../src/api/conditions.ts';
+import {
+  CONDITIONS,
+  isReason,
+  isTerminal,
+  PHASES,
+  REASONS,
+  RECEIPT_REASONS,
+  WARNING_REASONS,
+} from '../../../src/api/conditions.ts';
 import { conditionProblems } from '../../../src/api/consistency.ts';
 import { grantStatus } from '../../../src/api/grant.ts';
 import type { Condition } from '../../../src/api/status.ts';
@@ -43,7 +51,11 @@ const identity = {
 
 describe('the table of conditions', () => {
   it('uses every reason somewhere, and explains each in a sentence', () => {
-    const used = new Set<string>([...RECEIPT_REASONS, ...Object.values(CONDITIONS).flatMap((row) => [...row.reasons])]);
+    const used = new Set<string>([
+      ...RECEIPT_REASONS,
+      ...WARNING_REASONS,
+      ...Object.values(CONDITIONS).flatMap((row) => [...row.reasons]),
+    ]);
     for (const [reason, meaning] of Object.entries(REASONS)) {
       expect(used.has(reason), `${reason} is in no row`).to.equal(true);
       expect(reason).to.match(/^[A-Z][A-Za-z]+$/);

@@ -7,10 +7,11 @@ import { PHASES } from '../../../src/api/conditions.ts';
 import { customResourceDefinition, objectSchema, type SchemaNode } from '../../../src/api/crd.ts';
 import { agentGrantKind } from '../../../src/api/grant.ts';
 import { agentIdentityKind } from '../../../src/api/identity.ts';
+import { agentPolicyKind } from '../../../src/api/policy.ts';
 import { agentReceiptKind } from '../../../src/api/receipt.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const kinds = [agentIdentityKind, agentGrantKind, agentReceiptKind];
+const kinds = [agentIdentityKind, agentGrantKind, agentPolicyKind, agentReceiptKind];
 
 /** Every field of a kind's own parts, with its path. */
 function fields(path: string, node: SchemaNode): [string, SchemaNode][] {

@@ -18,6 +18,7 @@ function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
     created: [],
     deadMan: phase === 'Active' ? deadManOf([]) : undefined,
     passingSince: undefined,
+    warnings: [],
     ...o,
   };
 }

@@ -2,10 +2,11 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
-import { grant, identity, MINUTE, NOON, namespace, receipt, snapshot } from './snapshots.ts';
+import { grant, identity, MINUTE, NOON, namespace, policy, receipt, snapshot } from './snapshots.ts';
 
 const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({
   verbs: fc.subarray(['get', 'list', 'watch', '*'], { minLength: 1 }),
@@ -31,6 +32,28 @@ const validity = fc
     ...(notAfter === undefined ? {} : { notAfter: new Date(NOON + notAfter * MINUTE).toISOString() }),
   }));
 
+const everything = { why: 'a test', verbs: ['*'], apiGroups: ['*'], resources: ['*'] };
+
+const line = permission.map(({ namespaces: _, ...rule }) => ({ why: 'a test', ...rule }));
+
+const policySpec = fc
+  .record({
+    deny: fc.array(
+      fc.tuple(line, fc.boolean()).map(([rule, unlessAllowed]) => ({ ...rule, unlessAllowed })),
+      {
+        maxLength: 2,
+      },
+    ),
+    allow: fc.array(line, { maxLength: 2 }),
+    limits: fc.record({
+      maxGrantDuration: fc.constantFrom('10m', '2h'),
+      maxActiveGrants: fc.integer({ min: 1, max: 3 }),
+    }),
+    freeze: fc.constantFrom(undefined, undefined, undefined, { reason: 'an incident' }),
+    enforcement: fc.constantFrom('Enforce', 'Enforce', 'Warn'),
+  })
+  .map((spec): Record<string, unknown> => JSON.parse(JSON.stringify(spec)));
+
 const view: fc.Arbitrary<NamespaceView> = fc.record({
   terminating: fc.constantFrom(false, false, false, false, false, true),
   acceptsGrantsFrom: fc.constantFrom('team-a', 'team-a', 'team-c').map((name) => [name]),
@@ -42,6 +65,17 @@ const view: fc.Arbitrary<NamespaceView> = fc.record({
       { maxLength: 3 },
     ),
     fc.constant<PolicyRule[] | undefined>(undefined),
+  ),
+  dataSensitivity: fc.constantFrom(undefined, undefined, 'public', 'confidential'),
+  // Most allow every wildcard, so that other gates get their turn.
+  policies: fc.oneof(
+    { weight: 6, arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: [everything] })]) },
+    {
+      weight: 2,
+      arbitrary: fc
+        .array(policySpec, { maxLength: 2 })
+        .map((specs) => specs.map((spec, at) => policy(spec, `policy-${at}`))),
+    },
   ),
 });
 
@@ -90,13 +124,30 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       grant: of,
       identity: o.identity,
       receipt: receipts[o.receipt],
-      namespaces: new Map(Object.entries(o.views)),
+      namespaces: new Map(Object.entries(o.views).map(([name, view]) => [name, named(name, view)])),
       activeBefore: o.activeBefore,
       authorsLack: { creator: o.lacks, requester: o.lacks },
       guardProblems: o.guardProblems,
       intact: o.intact,
     });
   });
+
+/** Policies of one name are one object, so that those of two namespaces have two. */
+const named = (namespace: string, view: NamespaceView): NamespaceView => ({
+  ...view,
+  policies: view.policies.map((one) => ({
+    ...one,
+    metadata: { ...one.metadata, name: `${one.metadata.name}-${namespace}` },
+  })),
+});
+
+/** The snapshot with one more policy in each namespace. */
+const withPolicy = (input: Snapshot, more: ParsedPolicy): Snapshot => ({
+  ...input,
+  namespaces: new Map(
+    [...input.namespaces].map(([name, view]) => [name, { ...view, policies: [...view.policies, more] }]),
+  ),
+});
 
 const law = (holds: (input: Snapshot) => void) => () => fc.assert(fc.property(snapshots, holds), { numRuns: 500 });
 
@@ -166,10 +217,83 @@ describe('the decision, by law', () => {
         { ...input, activeBefore: input.activeBefore + 1 },
         { ...input, guardProblems: [...input.guardProblems, 'another'] },
         { ...input, namespaces: new Map([...input.namespaces].map(([name]) => [name, namespace({ ceiling: [] })])) },
+        {
+          ...input,
+          namespaces: new Map([...input.namespaces].map(([name, view]) => [name, { ...view, policies: [] }])),
+        },
         { ...input, authorsLack: { creator: ['x'], requester: ['x'] } },
       ]) {
         expect(decide(worse).phase).to.not.equal('Active');
       }
+    }),
+  );
+
+  it('gives no more for a policy that denies, limits or freezes more', () => {
+    fc.assert(
+      fc.property(snapshots, policySpec, (input, { allow: _, enforcement: __, ...spec }) => {
+        if (decide(input).phase === 'Active') return;
+        // Where there was none, it is the guardrail that was missing.
+        if (
+          [...input.namespaces.values()].some(({ policies }) =>
+            policies.every(({ spec }) => spec?.enforcement === 'Warn'),
+          )
+        )
+          return;
+        expect(decide(withPolicy(input, policy(spec, 'one-more'))).phase).to.not.equal('Active');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes nothing away for a policy that only allows', () => {
+    fc.assert(
+      fc.property(snapshots, fc.array(line, { maxLength: 3 }), (input, allow) => {
+        if (decide(input).phase !== 'Active') return;
+        expect(decide(withPolicy(input, policy({ allow }, 'one-more'))).phase).to.equal('Active');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is the same with a policy that only warns as without it', () => {
+    fc.assert(
+      fc.property(snapshots, policySpec, (input, spec) => {
+        const warned = decide(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')));
+        expect({ ...warned, warnings: [] }).to.deep.equal({ ...decide(input), warnings: [] });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('warns of what the same policy refuses when it is enforced', () => {
+    fc.assert(
+      fc.property(snapshots, policySpec, (input, { allow: _, ...spec }) => {
+        const before = decide(input);
+        if (before.phase !== 'Active') return;
+        const enforced = decide(withPolicy(input, policy({ ...spec, enforcement: 'Enforce' }, 'one-more')));
+        const warned = decide(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')));
+        const already = new Set(before.warnings.map(({ message }) => message));
+        const news = warned.warnings.filter(({ message }) => !already.has(message));
+        expect(news.length > 0).to.equal(enforced.phase !== 'Active');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it(
+    'is the same whatever order policies and their lines come in',
+    law((input) => {
+      const turned = [...input.namespaces].reverse().map(([name, view]): [string, NamespaceView] => {
+        const policies = [...view.policies].reverse().map((one): ParsedPolicy => {
+          if (!one.spec) return one;
+          const { deny = [], allow = [] } = one.spec;
+          return { ...one, spec: { ...one.spec, deny: [...deny].reverse(), allow: [...allow].reverse() } };
+        });
+        return [name, { ...view, policies }];
+      });
+      const { phase, access, term } = decide(input);
+      const again = decide({ ...input, namespaces: new Map(turned) });
+      expect({ phase: again.phase, access: again.access, term: again.term }).to.deep.equal({ phase, access, term });
     }),
   );
 

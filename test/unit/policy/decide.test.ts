@@ -3,7 +3,7 @@
 import { expect } from 'chai';
 import { decide, PENDING_LIMIT, RESTORE_DELAY } from '../../../src/policy/decide.ts';
 import type { Snapshot } from '../../../src/policy/snapshot.ts';
-import { grant, identity, live, MINUTE, NOON, namespace, readPods, receipt, snapshot } from './snapshots.ts';
+import { grant, identity, live, MINUTE, NOON, namespace, policy, readPods, receipt, snapshot } from './snapshots.ts';
 
 const HOUR = 60 * MINUTE;
 const at = (time: string) => Date.parse(`2026-03-01T${time}Z`);
@@ -138,9 +138,11 @@ describe('the decision about a new request', () => {
     [['*'], ['pods']],
     [[''], ['*']],
   ]) {
-    it(`never gives ${resources} of group "${apiGroups}", even when the ceiling covers everything`, () => {
+    it(`never gives ${resources} of group "${apiGroups}", even when ceiling and policies allow everything`, () => {
       const asked = grant({ spec: { permissions: [{ verbs: ['get'], apiGroups, resources }] } });
-      const all = namespace({ ceiling: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }] });
+      const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] };
+      const policies = [policy({ allow: [{ why: 'a test', ...everything }] })];
+      const all = namespace({ ceiling: [everything], policies });
       const input = snapshot({ grant: asked, namespaces: new Map([['team-a', all]]) });
       expect(summary(input)).to.equal('Pending ForbiddenPermission');
       expect(decide(input).reasons[0]?.needsEdit).to.equal(true);

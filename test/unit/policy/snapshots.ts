@@ -2,6 +2,7 @@
 
 import { type ParsedGrant, parseGrant } from '../../../src/api/grant.ts';
 import { type ParsedIdentity, parseIdentity } from '../../../src/api/identity.ts';
+import { type ParsedPolicy, parsePolicy } from '../../../src/api/policy.ts';
 import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
@@ -82,10 +83,20 @@ export function receipt(of: ParsedGrant, o: { spec?: Fields; status?: Fields } =
   });
 }
 
-/** A namespace that is enabled, with reading pods and configmaps as its ceiling. */
+/** A policy `guardrails` that refuses nothing, unless told otherwise. */
+export function policy(spec: Fields = {}, name = 'guardrails'): ParsedPolicy {
+  return parsePolicy({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentPolicy',
+    metadata: { name, uid: `${name}-uid`, resourceVersion: '2' },
+    spec: { namespaceSelector: {}, ...spec },
+  });
+}
+
+/** A namespace that is enabled, with reading pods and configmaps as its ceiling, and a policy that refuses nothing. */
 export function namespace(o: Partial<NamespaceView> = {}): NamespaceView {
   const ceiling = [{ verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['pods', 'configmaps'] }];
-  return { terminating: false, acceptsGrantsFrom: [], ceiling, ...o };
+  return { terminating: false, acceptsGrantsFrom: [], ceiling, dataSensitivity: undefined, policies: [policy()], ...o };
 }
 
 /** Everything in order: the grant would be issued now. */

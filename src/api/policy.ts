@@ -1,0 +1,171 @@
+// AgentPolicy: what may be granted in the namespaces that it selects, whoever asks. Guardrails, as an object that admins edit.
+
+import * as z from 'zod';
+import type { Resource } from '../kube/object.ts';
+import type { KindDefinition } from './definition.ts';
+import { GROUP, VERSION } from './names.ts';
+import { openEnvelope, type Parsed, readObject } from './object.ts';
+import { permission } from './permission.ts';
+import { duration, integer, line, listOf, mapOf, required, ruled, text } from './schema.ts';
+import { dataSensitivity } from './sensitivity.ts';
+
+const LABEL_KEY = text({ min: 1, max: 317 });
+const LABEL_VALUE = text({ max: 63 });
+
+/** A LabelSelector as meta/v1 has it. */
+const labelSelector = z.object({
+  matchLabels: mapOf(LABEL_VALUE, { max: 16 })
+    .optional()
+    .describe('Labels that a namespace must have, with these values.'),
+  matchExpressions: listOf(
+    ruled(
+      z.object({
+        key: LABEL_KEY.describe('The label that this is about.'),
+        operator: z
+          .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
+          .describe('In and NotIn go by values; Exists and DoesNotExist by whether the label is there.'),
+        values: listOf(LABEL_VALUE, { max: 32 }).optional().describe('For In and NotIn, and only for these.'),
+      }),
+      [
+        {
+          cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+          fieldPath: '.values',
+          message: 'In and NotIn need values, Exists and DoesNotExist must have none: add or remove values',
+          holds: ({ operator, values }) =>
+            (operator === 'In' || operator === 'NotIn') === (values !== undefined && values.length > 0),
+        },
+      ],
+    ),
+    { max: 16 },
+  )
+    .optional()
+    .describe('Further conditions on labels; all must hold.'),
+});
+
+const WHY_WANTED = 'say why, for whoever is refused by this line or reviews it';
+const { namespaces: _, ...rule } = permission.shape;
+
+const deny = z.object({
+  why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe(
+    'Required. Why. It is shown to whoever is refused.',
+  ),
+  unlessAllowed: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether this line gives way to an `allow` of any policy that selects the namespace. Left out or false: nothing lifts it.',
+    ),
+  ...rule,
+});
+
+const allow = z.object({
+  why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe('Required. Why. For whoever reviews it.'),
+  ...rule,
+});
+
+const limits = z.object({
+  maxGrantDuration: duration()
+    .optional()
+    .describe('The longest time that one grant may last, such as 45m or 8h. The strictest of all limits counts.'),
+  maxDataSensitivity: dataSensitivity()
+    .optional()
+    .describe(
+      'The most sensitive data that a grant may reach, by the label hallpass.dev/data-sensitivity of the namespace: public, internal, confidential or restricted.',
+    ),
+  maxActiveGrants: integer(1, 1000)
+    .optional()
+    .describe('How many grants of one agent may be active at the same time. One more waits until another ends.'),
+});
+
+const freeze = z.object({
+  reason: required(
+    line(256, 'say why, for everybody whose access stops'),
+    'say why, for everybody whose access stops: set spec.freeze.reason',
+  ).describe('Required. Why. It is shown in the status of every grant that it stops.'),
+});
+
+export const policySpec = z.object({
+  namespaceSelector: required(
+    labelSelector,
+    'say which namespaces this is for: set spec.namespaceSelector; {} selects every namespace',
+  ).describe(
+    'Required. The namespaces that this is for, by their labels; {} is every namespace. A grant is held against the policies of its own namespace and of those it reaches into. Select by labels that tenants cannot change, such as kubernetes.io/metadata.name.',
+  ),
+  limits: limits.optional().describe('Limits on each grant. Of several policies the strictest counts.'),
+  unlabelledDataSensitivity: dataSensitivity()
+    .optional()
+    .describe(
+      'What a namespace without the label hallpass.dev/data-sensitivity counts as. Left out: internal. Of several policies the highest counts; a label with any other word counts as restricted.',
+    ),
+  deny: listOf(deny, { max: 64 })
+    .optional()
+    .describe(
+      'What no grant may hold here: a grant that asks for any part of a line is refused. Every line of every policy counts.',
+    ),
+  allow: listOf(allow, { max: 64 })
+    .optional()
+    .describe(
+      'What a grant may hold here although a line with `unlessAllowed` refuses it, or although it is a wildcard. It lifts nothing else, and gives nothing: who asks must hold it, and the ceiling must cover it.',
+    ),
+  freeze: freeze
+    .optional()
+    .describe(
+      'While set, nothing is granted here and all access is withdrawn, at once. It comes back when this is taken out, where its time has not run out.',
+    ),
+  enforcement: z
+    .enum(['Enforce', 'Warn'])
+    .optional()
+    .describe(
+      'Warn: nothing is refused or allowed; the status of each grant says what Enforce would refuse. Left out: Enforce.',
+    ),
+});
+
+const policyStatus = z.object({});
+
+export type PolicySpec = z.infer<typeof policySpec>;
+export type ParsedPolicy = Parsed<PolicySpec, Record<string, never>>;
+
+/** Everything that the CRD and the reference say about the kind. */
+export const agentPolicyKind: KindDefinition = {
+  kind: 'AgentPolicy',
+  plural: 'agentpolicies',
+  singular: 'agentpolicy',
+  shortNames: ['agpol'],
+  scope: 'Cluster',
+  description:
+    'An AgentPolicy says what grants may hold in the namespaces that it selects, whoever asks for them. Where no policy selects a namespace, nothing is granted. ' +
+    'Of several, the strictest limit and every line of `deny` count. A change is held against every grant at once: what it refuses is withdrawn.',
+  spec: policySpec,
+  specDescription: 'The guardrails.',
+  rules: [],
+  columns: [
+    {
+      name: 'Enforcement',
+      type: 'string',
+      jsonPath: '.spec.enforcement',
+      description: 'Warn refuses nothing; left out, it is Enforce.',
+    },
+    {
+      name: 'Longest',
+      type: 'string',
+      jsonPath: '.spec.limits.maxGrantDuration',
+      description: 'How long a grant may last.',
+    },
+    { name: 'Frozen', type: 'string', jsonPath: '.spec.freeze.reason', description: 'Why all access is stopped.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
+  ],
+};
+
+/** Reads a stored AgentPolicy. Never throws: what today's schema refuses has no spec, and `invalid` says why. */
+export function parsePolicy(value: unknown): ParsedPolicy {
+  return readObject('AgentPolicy', { spec: policySpec, status: policyStatus, rules: [] }, openEnvelope(value));
+}
+
+export const agentPolicies: Resource<ParsedPolicy> = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'agentpolicies',
+  kind: 'AgentPolicy',
+  namespaced: false,
+  parse: parsePolicy,
+};

@@ -1,0 +1,31 @@
+// Where resourceNames do not do what people think, as a warning: RBAC goes by the name in the request, which not every verb has.
+// Source: kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources.
+
+import type { GrantSpec } from '../api/grant.ts';
+import type { Finding } from './gates.ts';
+
+/** What whoever asks should know of the names in these permissions. */
+export function nameWarnings(permissions: GrantSpec['permissions']): Finding[] {
+  return permissions.flatMap(({ resourceNames, resources, verbs }, index): Finding[] => {
+    if (!resourceNames?.length) return [];
+    const at = `spec.permissions[${index}]`;
+    // A subresource is created of an object that has its name: pods/exec, serviceaccounts/token.
+    const whole = resources.filter((resource) => !resource.includes('/'));
+    const nameless = verbs.filter((verb) => verb === 'create' || verb === 'deletecollection');
+    const selecting = verbs.filter((verb) => verb === 'list' || verb === 'watch');
+    const findings: Finding[] = [];
+    if (whole.length > 0 && nameless.length > 0) {
+      findings.push({
+        reason: 'NameHasNoEffect',
+        message: `${at} gives no ${nameless.join(', ')} of ${whole.join(', ')}: the API server does not know a name when it is asked for that; put ${nameless.join(', ')} into a permission without resourceNames`,
+      });
+    }
+    if (whole.length > 0 && selecting.length > 0) {
+      findings.push({
+        reason: 'NameHasNoEffect',
+        message: `${at} gives ${selecting.join(', ')} of ${whole.join(', ')} only to requests for one name: kubectl get ${whole[0]} --field-selector metadata.name=${resourceNames[0]}; for all, put ${selecting.join(', ')} into a permission without resourceNames`,
+      });
+    }
+    return findings;
+  });
+}

@@ -1,0 +1,34 @@
+// Data sensitivity: which of the namespaces that a grant reaches into hold data above a limit.
+
+import type { ParsedPolicy } from '../api/policy.ts';
+import { type DataSensitivity, isAbove, UNLABELLED } from '../api/sensitivity.ts';
+import type { GateInput } from './gates.ts';
+
+/** The level of one namespace that is above the limit, and where it comes from, for people. */
+export type TooSensitive = { namespace: string; level: DataSensitivity; from: string };
+
+/** Every namespace that the grant reaches into whose data is above the limit. `counts`: the policies that say what no label says. */
+export function aboveLimit(
+  { access, namespaces }: Pick<GateInput, 'access' | 'namespaces'>,
+  limit: DataSensitivity,
+  counts: (policy: ParsedPolicy) => boolean,
+): TooSensitive[] {
+  return access.flatMap(({ namespace }): TooSensitive[] => {
+    const view = namespaces.get(namespace);
+    if (!view) return [];
+    const { level, from } = view.dataSensitivity
+      ? { level: view.dataSensitivity, from: 'by its label' }
+      : unlabelled(view.policies.filter(counts));
+    return isAbove(level, limit) ? [{ namespace, level, from }] : [];
+  });
+}
+
+function unlabelled(policies: ParsedPolicy[]): Omit<TooSensitive, 'namespace'> {
+  const stated = policies.flatMap(({ metadata, spec }) =>
+    spec?.unlabelledDataSensitivity
+      ? [{ level: spec.unlabelledDataSensitivity, from: `without a label, by AgentPolicy ${metadata.name}` }]
+      : [],
+  );
+  const [first = { level: UNLABELLED, from: 'as it has no label' }, ...more] = stated;
+  return more.reduce((highest, one) => (isAbove(one.level, highest.level) ? one : highest), first);
+}
