@@ -44,6 +44,10 @@ integration: $(installed) ## The integration tests only; SPEC=path/to/one.test.t
 	test/controlplane/build.sh >/dev/null
 	$(MOCHA) $(or $(SPEC),--parallel --jobs=2 'test/integration/**/*.test.ts')
 
+.PHONY: mutation
+mutation: $(installed) ## Takes each gate of the decision away in turn, and shows which test misses it
+	node test/mutation/gates.ts
+
 .PHONY: test-node
 test-node: $(installed) ## Tests on a real kubelet, with hallpass deployed from its image (root, Linux)
 	bash test/node/run.sh
