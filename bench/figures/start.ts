@@ -7,6 +7,7 @@ import { roleBindings } from '../../src/kube/kinds.ts';
 import { seconds } from '../distribution.ts';
 import type { Figure } from '../figure.ts';
 import { Follower } from '../follower.ts';
+import { quiet } from '../metrics.ts';
 import { residentMegabytes } from '../processes.ts';
 import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
 
@@ -20,7 +21,12 @@ async function milestones(logFile: string, from: number): Promise<[string, strin
     .trimEnd()
     .split('\n')
     .map((line) => logged.parse(JSON.parse(line)));
-  const wanted = ['hallpass starts', 'what takes access away is known; waiting for the lease', 'leads'];
+  const wanted = [
+    'hallpass starts',
+    'what takes access away is known; waiting for the lease',
+    'leads',
+    'all that a decision rests on is known; grants are given from now on',
+  ];
   return wanted.flatMap((message): [string, string][] => {
     const line = lines.findLast((each) => each.message === message);
     return line ? [[`"${message}"`, `after ${seconds(Date.parse(line.timestamp) - from)}`]] : [];
@@ -55,6 +61,7 @@ export const start: Figure = {
     const revokedMs = Math.max(...bindings.goneAt.values()) - from;
     bindings.stop();
     const resident = await residentMegabytes(hallpass.pid);
+    await quiet(hallpass.healthUrl);
     return {
       value: `${seconds(readyMs)}, ${seconds(revokedMs)}`,
       met: readyMs <= readyTargetMs && revokedMs <= revokedTargetMs,

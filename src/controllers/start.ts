@@ -133,7 +133,10 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
   if (!complete()) {
     queues.grants.onlyFrom(URGENT);
     Promise.all(rest.map((cache) => cache.synced())).then(
-      () => queues.grants.onlyFrom(),
+      () => {
+        log.info('all that a decision rests on is known; grants are given from now on');
+        queues.grants.onlyFrom();
+      },
       // Stopped before they had.
       () => {},
     );
