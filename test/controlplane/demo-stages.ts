@@ -92,6 +92,12 @@ export async function clusterStage(kubeconfig: string): Promise<Stage> {
       }),
     ),
   );
+  const policies = await kubectl(['get', 'agentpolicies', '--output=name']);
+  if (policies.trim() === '') {
+    throw new Error(
+      'Without an AgentPolicy nothing is granted. The one that is shipped: kubectl create -k deploy/policy',
+    );
+  }
   const { replicas } = deployment.spec;
   const [{ image }] = deployment.spec.template.spec.containers;
   await kubectl(['create', 'namespace', namespace]);

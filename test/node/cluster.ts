@@ -39,6 +39,9 @@ export async function apply(...objects: object[]): Promise<void> {
 export async function deployed(): Promise<void> {
   await kubectl(['apply', '--server-side', '-k', 'test/node/overlay']);
   await kubectl(['--namespace', 'hallpass-system', 'rollout', 'status', 'deployment/hallpass', '--timeout=90s']);
+  await kubectl(['create', '-k', 'deploy/policy']).catch((error) => {
+    if (!error.message.includes('already exists')) throw error;
+  });
 }
 
 /** Reads an object, trimmed to a schema. */
