@@ -67,6 +67,8 @@ export const identitySpec = z.object({
     ),
 });
 
+const count = integer(0, 2 ** 31 - 1);
+
 const standingAccess = z.object({
   binding: z.enum(['RoleBinding', 'ClusterRoleBinding']).describe('Kind of the binding.'),
   namespace: text({ max: 63 }).optional().describe('Namespace of a RoleBinding.'),
@@ -92,6 +94,17 @@ export const identityStatus = z.object({
   activeGrants: integer(0, 2 ** 31 - 1)
     .optional()
     .describe('How many grants of this agent are active right now.'),
+  blastRadius: z
+    .object({
+      namespaces: count.describe('In how many namespaces the agent holds anything.'),
+      rules: count.describe('How many different rules it holds; the same rule in two namespaces is one.'),
+      mutatingRules: count.describe('Those of them that may change something: with a verb beside get, list and watch.'),
+      sensitiveRules: count.describe(
+        'Those of them that an AgentPolicy refuses where no exception is made (spec.deny of a policy of the namespace).',
+      ),
+    })
+    .optional()
+    .describe('How much the agent can do right now by its active grants. Left out while it has none.'),
   standingAccess: listOf(standingAccess, { max: STATUS_LIMITS.standingAccess })
     .optional()
     .describe(
@@ -134,6 +147,27 @@ export const agentIdentityKind: KindDefinition = {
     },
     { name: 'Expires', type: 'string', jsonPath: '.spec.expiresAt', description: 'When the identity ends.' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
+    {
+      name: 'Rules',
+      type: 'integer',
+      jsonPath: '.status.blastRadius.rules',
+      description: 'How many different rules it holds right now.',
+      priority: 1,
+    },
+    {
+      name: 'Mutating',
+      type: 'integer',
+      jsonPath: '.status.blastRadius.mutatingRules',
+      description: 'Those of them that may change something.',
+      priority: 1,
+    },
+    {
+      name: 'Sensitive',
+      type: 'integer',
+      jsonPath: '.status.blastRadius.sensitiveRules',
+      description: 'Those of them that a policy refuses where no exception is made.',
+      priority: 1,
+    },
     { name: 'Purpose', type: 'string', jsonPath: '.spec.purpose', description: 'What the agent is for.', priority: 1 },
   ],
 };

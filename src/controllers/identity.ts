@@ -2,6 +2,7 @@
 
 import { isServiceAccountOf, renderServiceAccount } from '../access/service-account.ts';
 import { EVENTS, type EventReason, type Reason } from '../api/conditions.ts';
+import type { ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
@@ -12,10 +13,13 @@ import type { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { type ServiceAccount, serviceAccounts } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
+import { type BlastRadius, blastRadius } from '../policy/blast-radius.ts';
+import { isEnforced } from '../policy/policies.ts';
 import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/standing.ts';
 import { printable } from '../text.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
+import { policiesOf } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 
 /** How soon a name that somebody else's ServiceAccount has is tried again, in milliseconds: only our own are watched. */
@@ -173,10 +177,12 @@ export class IdentityReconciler {
     const { caches, client, clock } = this.#cluster;
     const { name, namespace = '', uid, resourceVersion, generation } = identity.metadata;
     const standing = this.#standingAccess(identity);
+    const active = caches.grants.byIndex(INDEX.agent, keyOf(identity.metadata)).filter(isActive);
     const status: IdentityStatus = {
       observedGeneration: generation,
       serviceAccount: account ? { name: account.metadata.name, uid: account.metadata.uid } : undefined,
-      activeGrants: this.#activeGrants(identity),
+      activeGrants: active.length,
+      blastRadius: active.length === 0 ? undefined : this.#blastRadius(identity, active),
       standingAccess: standing.length > 0 ? standing.slice(0, STATUS_LIMITS.standingAccess) : undefined,
       conditions: conditionsOf(identity, readiness, standing, clock.now()),
     };
@@ -203,9 +209,13 @@ export class IdentityReconciler {
       .filter(({ spec, status }) => status.outcome === undefined && spec?.agent.uid === metadata.uid);
   }
 
-  #activeGrants({ metadata }: ParsedIdentity): number {
-    const grants = this.#cluster.caches.grants.byIndex(INDEX.agent, keyOf(metadata));
-    return grants.filter(({ status }) => status.phase === 'Active').length;
+  #blastRadius(identity: ParsedIdentity, active: ParsedGrant[]): BlastRadius {
+    const { caches } = this.#cluster;
+    const uids = new Set(active.map(({ metadata }) => metadata.uid));
+    const held = this.#openReceipts(identity).flatMap(({ spec }) =>
+      spec && uids.has(spec.grant.uid) ? spec.access : [],
+    );
+    return blastRadius(held, (namespace) => policiesOf(caches, namespace).filter(isEnforced));
   }
 
   #note({ metadata }: ParsedIdentity, reason: EventReason, message: string): void {
@@ -218,6 +228,10 @@ export class IdentityReconciler {
       message,
     );
   }
+}
+
+function isActive({ status }: ParsedGrant): boolean {
+  return status.phase === 'Active';
 }
 
 function conditionsOf(

@@ -77,13 +77,14 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
     acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
     ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
     dataSensitivity: labelledSensitivity(namespace.metadata.labels?.[LABELS.dataSensitivity]),
-    policies: policiesOf(caches, namespace.metadata.labels),
+    policies: policiesOf(caches, name),
   };
   return [[name, view]];
 }
 
-/** The policies that select a namespace with these labels, by name. */
-function policiesOf(caches: Caches, labels: Record<string, string> | undefined): ParsedPolicy[] {
+/** The policies that select a namespace, by name. */
+export function policiesOf(caches: Caches, namespace: string): ParsedPolicy[] {
+  const labels = caches.namespaces.get({ name: namespace })?.metadata.labels;
   return caches.policies
     .list()
     .filter((policy) => policySelects(policy, labels))

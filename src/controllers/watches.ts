@@ -178,7 +178,10 @@ export function watchChanges(o: {
     const selected = caches.namespaces
       .list()
       .filter(({ metadata }) => [object, previous ?? object].some((policy) => policySelects(policy, metadata.labels)));
-    for (const { metadata } of selected) enqueueGrants(openIn(metadata.name));
+    const touched = selected.flatMap(({ metadata }) => openIn(metadata.name));
+    enqueueGrants(touched);
+    // What their agents hold may be called sensitive now, or no longer.
+    for (const key of new Set(touched.map(agentKey))) queues.identities.add(key, { afterMs: SETTLE });
   });
   guards.onChange(enqueueOpen);
 }

@@ -1,5 +1,6 @@
 // AgentPolicies on the real API server: what they refuse is not given, what they refuse later is taken back, as the agent sees it.
 import { expect } from 'chai';
+import { agentGrants } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { Client, isForbidden } from '../../../src/kube/client.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
@@ -231,6 +232,30 @@ describe('a grant under AgentPolicies', function () {
     await agent.until(selecting, 200);
     expect(await agent.asks(podsOf(namespace))).to.equal(403);
     expect(status.warnings?.[0]?.message).to.contain('--field-selector metadata.name=web');
+  });
+
+  it('counts in the blast radius of its agent, for as long as it is active, sensitive where it rests on an exception', async () => {
+    const namespace = await stage().namespace('policy-radius');
+    await stage().identity(namespace);
+    const allow = [{ why: 'a test', apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
+    await policy('radius', [namespace], { deny: [denying('pods', true)], allow });
+    const ref = { namespace, name: 'counted' };
+    await stage().give(
+      grantManifest(ref, {
+        permissions: [{}, { resources: ['services'] }, { resources: ['configmaps'], verbs: ['get', 'list'] }],
+      }),
+    );
+    const radius = (wanted: object | undefined) =>
+      stage().until(
+        stage().seen.identities,
+        { namespace, name: 'triage' },
+        (identity) => JSON.stringify(identity?.status.blastRadius) === JSON.stringify(wanted),
+      );
+    await radius({ namespaces: 1, rules: 3, mutatingRules: 0, sensitiveRules: 1 });
+    await change('radius', { deny: [] });
+    await radius({ namespaces: 1, rules: 3, mutatingRules: 0, sensitiveRules: 0 });
+    await stage().remove(agentGrants, ref);
+    await radius(undefined);
   });
 
   it('takes no way to more than it says: each of the known ones is refused, and the agent holds none of it', async () => {
