@@ -6,6 +6,7 @@ import type { Figure } from './figure.ts';
 import { burst } from './figures/burst.ts';
 import { create } from './figures/create.ts';
 import { deadMan } from './figures/dead-man.ts';
+import { decide } from './figures/decide.ts';
 import { idle } from './figures/idle.ts';
 import { lag } from './figures/lag.ts';
 import { memory } from './figures/memory.ts';
@@ -16,7 +17,7 @@ import { load, machine, revision } from './machine.ts';
 import { endTenThousand } from './ten-thousand.ts';
 
 // The three with the ten thousand grants follow one another in this order: they share them, and the last changes them.
-const figures: Figure[] = [create, writes, lag, burst, idle, memory, start, one, deadMan];
+const figures: Figure[] = [create, writes, lag, burst, idle, memory, start, one, deadMan, decide];
 const directory = join(import.meta.dirname, 'results');
 
 const resultSchema = z.object({

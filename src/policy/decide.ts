@@ -79,11 +79,11 @@ function ended(snapshot: Snapshot): Verdict | undefined {
         'to ask again, set spec.task.ref to a new value or give the grant a new name',
     });
   }
-  const usedReceipt = receiptName({ namespace: grant.metadata.namespace ?? '', name: grant.metadata.name }, hash);
-  if (!receipt && sameRequest && grant.status.startTime && grant.status.receipt === usedReceipt) {
+  const used = !receipt && sameRequest && grant.status.startTime ? grant.status.receipt : undefined;
+  if (used && used === receiptName({ namespace: grant.metadata.namespace ?? '', name: grant.metadata.name }, hash)) {
     return terminal('Revoked', {
       reason: 'ReceiptDeleted',
-      message: `receipt ${usedReceipt} of this grant was deleted, and without its record no access may last; ask again under a new spec.task.ref`,
+      message: `receipt ${used} of this grant was deleted, and without its record no access may last; ask again under a new spec.task.ref`,
     });
   }
   return undefined;

@@ -30,10 +30,15 @@ export function forbiddenReach(rule: PolicyRule): string[] {
   );
 }
 
+/** Whether a rule reaches any of them. */
+export function isForbidden(rule: PolicyRule): boolean {
+  return FORBIDDEN.some((kind) => reaches(rule, kind));
+}
+
 function reaches(rule: PolicyRule, kind: Forbidden): boolean {
+  if (!rule.apiGroups?.some((apiGroup) => apiGroup === '*' || apiGroup === kind.apiGroup)) return false;
   if (kind.readable && rule.verbs.every((verb) => READING.includes(verb))) return false;
-  const group = rule.apiGroups?.some((apiGroup) => apiGroup === '*' || apiGroup === kind.apiGroup) ?? false;
-  return group && (rule.resources?.some((resource) => reachesResource(resource, kind.resources)) ?? false);
+  return rule.resources?.some((resource) => reachesResource(resource, kind.resources)) ?? false;
 }
 
 function reachesResource(resource: string, kinds: readonly string[]): boolean {

@@ -8,18 +8,26 @@ import type { PolicyRule } from './rules.ts';
  * writes it in a policy means that, and who asks for it has nothing to lose.
  */
 export function overlap(rule: PolicyRule, line: PolicyRule): PolicyRule | undefined {
+  // Most rules have nothing to do with most lines: that is told without building anything.
+  if (!meets(rule.apiGroups ?? [], line.apiGroups ?? []) || !meets(rule.verbs, line.verbs)) return undefined;
   const verbs = common(rule.verbs, line.verbs, sameOrAny);
   const apiGroups = common(rule.apiGroups ?? [], line.apiGroups ?? [], sameOrAny);
   const resources = common(rule.resources ?? [], line.resources ?? [], sameResource);
-  if (verbs.length === 0 || apiGroups.length === 0 || resources.length === 0) return undefined;
+  if (resources.length === 0) return undefined;
   const resourceNames = commonNames(rule.resourceNames, line.resourceNames);
   if (resourceNames === undefined) return undefined;
   return { verbs, apiGroups, resources, ...(resourceNames.length === 0 ? {} : { resourceNames }) };
 }
 
+function meets(a: string[], b: string[]): boolean {
+  for (const value of a) if (value === '*' || b.includes(value)) return b.length > 0;
+  return a.length > 0 && b.includes('*');
+}
+
 /** The parts of a rule that say something by a wildcard: one for each of its lists that has any. */
 export function wildParts(rule: PolicyRule): PolicyRule[] {
   const { verbs, apiGroups = [], resources = [] } = rule;
+  if (![verbs, apiGroups, resources].some((values) => values.some((value) => value.includes('*')))) return [];
   const lists = Object.entries({ verbs, apiGroups, resources });
   return lists.flatMap(([list, values]) => {
     const wild = values.filter((value) => value.includes('*'));
@@ -34,7 +42,7 @@ const sameOrAny: Narrower = (a, b) => (a === b || b === '*' ? a : a === '*' ? b 
 
 const sameResource: Narrower = (a, b) => {
   const whole = sameOrAny(a, b);
-  if (whole !== undefined) return whole;
+  if (whole !== undefined || !(a.includes('*') || b.includes('*'))) return whole;
   const [kindA = '', ...subA] = a.split('/');
   const [kindB = '', ...subB] = b.split('/');
   if (subA.length === 0 || subB.length === 0) return undefined;

@@ -7,7 +7,8 @@
 import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
 import { type Access, describeRule } from './access.ts';
-import { forbiddenReach } from './forbidden.ts';
+import { eachLineAbout } from './deny-lines.ts';
+import { isForbidden } from './forbidden.ts';
 import type { Finding, GateInput } from './gates.ts';
 import { overlap, wildParts } from './overlap.ts';
 import { covers, type PolicyRule } from './rules.ts';
@@ -19,15 +20,31 @@ const MOST_DENIALS = 24;
 
 /** Everything that enforced policies have against the grant; empty when they let it pass. */
 export function policyGate(input: GateInput): Finding[] {
-  return held(input, isEnforced);
+  const policies = policiesOf(input).filter(isEnforced);
+  return [
+    ...unguarded(input),
+    ...policies.flatMap((policy) => unreadable(policy)),
+    ...policies.flatMap((policy) => frozen(policy)),
+    ...limited(input, policies),
+    ...tooSensitive(input, policies, isEnforced),
+    ...wildcards(input),
+    ...denied(input, isEnforced),
+  ];
 }
 
-/** What would stand against the grant beside that, were the policies enforced which only warn. */
+/** What would stand against the grant beside that, were the policies enforced which only warn. What they allow lifts nothing. */
 export function policyWarnings(input: GateInput): Finding[] {
-  if (![...policiesOf(input).values()].some((policy) => !isEnforced(policy))) return [];
-  const refused = new Set(policyGate(input).map(({ message }) => message));
-  // Of those that only warn nothing lifts anything, and none is enough where there is no other.
-  return held(input, () => true, isEnforced).filter(({ message }) => !refused.has(message));
+  const policies = policiesOf(input);
+  const warning = policies.filter((policy) => !isEnforced(policy));
+  if (warning.length === 0) return [];
+  // What one says of namespaces without a label counts for the limits of all.
+  const refused = new Set(tooSensitive(input, policies.filter(isEnforced), isEnforced).map(({ message }) => message));
+  return [
+    ...warning.flatMap((policy) => frozen(policy)),
+    ...limited(input, warning),
+    ...tooSensitive(input, policies, () => true).filter(({ message }) => !refused.has(message)),
+    ...denied(input, (policy) => !isEnforced(policy)),
+  ];
 }
 
 type Which = (policy: ParsedPolicy) => boolean;
@@ -35,30 +52,22 @@ type Which = (policy: ParsedPolicy) => boolean;
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
-function held(input: GateInput, counts: Which, lifts: Which = counts): Finding[] {
-  const policies = [...policiesOf(input).values()].filter(counts);
-  return [
-    ...unguarded(input, lifts),
-    ...policies.flatMap((policy) => unreadable(policy)),
-    ...policies.flatMap((policy) => frozen(policy)),
-    ...limited(input, policies),
-    ...tooSensitive(input, policies, counts),
-    ...denied(input, counts, lifts),
-  ];
+/** The policies that the grant is held against, each once. */
+function policiesOf({ grant, access, namespaces }: GateInput): ParsedPolicy[] {
+  const concerned = new Set([grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
+  return each([...concerned].flatMap((namespace) => namespaces.get(namespace)?.policies ?? []));
 }
 
-/** The policies that the grant is held against, by name. */
-function policiesOf({ grant, access, namespaces }: GateInput): Map<string, ParsedPolicy> {
-  const concerned = [grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)];
-  const all = concerned.flatMap((namespace) => namespaces.get(namespace)?.policies ?? []);
-  return new Map(all.map((policy) => [policy.metadata.name, policy]));
+/** Policies by their names, which are one object each. */
+function each(policies: ParsedPolicy[]): ParsedPolicy[] {
+  return [...new Map(policies.map((policy) => [policy.metadata.name, policy])).values()];
 }
 
-function unguarded({ grant, access, namespaces }: GateInput, lifts: Which): Finding[] {
+function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
   const concerned = new Set([grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
   return [...concerned].flatMap((namespace): Finding[] => {
     const view = namespaces.get(namespace);
-    if (!view || view.policies.some(lifts)) return [];
+    if (!view || view.policies.some(isEnforced)) return [];
     return [
       {
         reason: 'NoPolicy',
@@ -132,24 +141,18 @@ function strictest(policies: ParsedPolicy[], limit: (spec: PolicySpec) => number
   return found;
 }
 
-function denied({ grant, access, namespaces }: GateInput, counts: Which, lifts: Which): Finding[] {
+function denied({ grant, access, namespaces }: GateInput, which: Which): Finding[] {
   const own = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
   const findings: Finding[] = [];
-  for (const { namespace, rules: all } of access) {
-    // What hallpass itself refuses, whatever policies say, needs no further reason, least of all one with another remedy.
-    const rules = all.filter((rule) => forbiddenReach(rule).length === 0);
+  for (const { namespace, rules } of access) {
     const target = namespaces.get(namespace)?.policies ?? [];
-    const allowed = target.filter(lifts).flatMap(({ spec }) => spec?.allow ?? []);
-    const policies = new Map([...own, ...target].filter(counts).map((policy) => [policy.metadata.name, policy]));
-    findings.push(...wildcards(namespace, rules, allowed));
-    for (const [name, { spec }] of policies) {
-      for (const [line, entry] of (spec?.deny ?? []).entries()) {
-        const hits = rules.flatMap((rule) => overlap(rule, entry) ?? []);
-        const standing = entry.unlessAllowed ? hits.filter((hit) => !covers(allowed, [hit]).covered) : hits;
-        if (standing.length === 0) continue;
+    const allowed = allowedBy(target);
+    for (const { metadata, spec } of each([...own, ...target].filter(which))) {
+      for (const [line, hits] of hitLines(spec?.deny ?? [], grantable(rules), allowed)) {
+        const { why, unlessAllowed } = spec?.deny?.[line] ?? { why: '' };
         findings.push({
           reason: 'DeniedByPolicy',
-          message: `in namespace ${namespace} AgentPolicy ${name} refuses ${standing.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${entry.why}); ${remedy(entry.unlessAllowed, namespace)}`,
+          message: `in namespace ${namespace} AgentPolicy ${metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(unlessAllowed, namespace)}`,
         });
       }
     }
@@ -157,16 +160,47 @@ function denied({ grant, access, namespaces }: GateInput, counts: Which, lifts: 
   return findings.slice(0, MOST_DENIALS);
 }
 
+/** By the number of each line that stands against any of the rules, ascending, the part of them that it refuses. */
+function hitLines(deny: NonNullable<PolicySpec['deny']>, rules: PolicyRule[], allowed: PolicyRule[]) {
+  const hits: [number, PolicyRule[]][] = [];
+  for (const rule of rules) {
+    eachLineAbout(deny, rule, (line) => {
+      const entry = deny[line];
+      const hit = entry && overlap(rule, entry);
+      if (!hit || (entry.unlessAllowed && covers(allowed, [hit]).covered)) return;
+      const known = hits.find(([number]) => number === line);
+      if (known) known[1].push(hit);
+      else hits.push([line, [hit]]);
+    });
+  }
+  return hits.sort(([a], [b]) => a - b);
+}
+
+/** Only those who guard a namespace lift what is refused in it. */
+function allowedBy(target: ParsedPolicy[]): PolicyRule[] {
+  return target.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
+}
+
+/** What hallpass itself refuses, whatever policies say, needs no further reason, least of all one with another remedy. */
+function grantable(rules: Access['rules']): PolicyRule[] {
+  return rules.filter((rule) => !isForbidden(rule));
+}
+
 /** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
-function wildcards(namespace: string, rules: Access['rules'], allowed: PolicyRule[]): Finding[] {
-  const wild = rules.flatMap(wildParts).filter((part) => !covers(allowed, [part]).covered);
-  if (wild.length === 0) return [];
-  return [
-    {
-      reason: 'WildcardRefused',
-      message: `in namespace ${namespace} no AgentPolicy allows the wildcard in ${wild.slice(0, 3).map(describeRule).join('; ')}; name what is needed, or ${allowing(namespace)}`,
-    },
-  ];
+function wildcards({ access, namespaces }: GateInput): Finding[] {
+  return access.flatMap(({ namespace, rules }): Finding[] => {
+    const wild = grantable(rules).flatMap(wildParts);
+    if (wild.length === 0) return [];
+    const allowed = allowedBy(namespaces.get(namespace)?.policies ?? []);
+    const refused = wild.filter((part) => !covers(allowed, [part]).covered);
+    if (refused.length === 0) return [];
+    return [
+      {
+        reason: 'WildcardRefused',
+        message: `in namespace ${namespace} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}; name what is needed, or ${allowing(namespace)}`,
+      },
+    ];
+  });
 }
 
 function remedy(unlessAllowed: boolean | undefined, namespace: string): string {

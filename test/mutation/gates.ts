@@ -13,7 +13,6 @@ const run = promisify(execFile);
 const lists = [
   { file: 'src/policy/gates.ts', from: 'const GATES: Gate[] = [', to: '];' },
   { file: 'src/policy/policies.ts', from: '  return [\n    ...unguarded', to: '  ];' },
-  { file: 'src/policy/policies.ts', from: '    findings.push(...wildcards', to: '\n' },
   { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? ending', to: '\n' },
 ];
 

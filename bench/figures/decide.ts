@@ -1,0 +1,111 @@
+// How many decisions one core makes in a second.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import { parseGrant } from '../../src/api/grant.ts';
+import { parseIdentity } from '../../src/api/identity.ts';
+import { type ParsedPolicy, parsePolicy } from '../../src/api/policy.ts';
+import { decide as decided } from '../../src/policy/decide.ts';
+import type { PolicyRule } from '../../src/policy/rules.ts';
+import type { Snapshot } from '../../src/policy/snapshot.ts';
+import { percentile } from '../distribution.ts';
+import type { Figure } from '../figure.ts';
+
+const target = 200_000;
+/** Each a grant of its own, as an edit of a policy finds them. */
+const grants = 10_000;
+const rounds = 7;
+
+const rules = z.array(
+  z.record(z.string(), z.array(z.string())).transform((rule): PolicyRule => ({ verbs: [], ...rule })),
+);
+const fixture = z.object({
+  permissions: z.array(z.unknown()),
+  ceiling: rules,
+  policies: z.record(z.string(), z.record(z.string(), z.unknown())),
+});
+const root = join(import.meta.dirname, '..', '..');
+const yaml = async (path: string): Promise<unknown> => parse(await readFile(join(root, path), 'utf8'));
+const person = { username: 'jane', groups: ['shop'] };
+
+async function snapshots(): Promise<Snapshot[]> {
+  const { permissions, ceiling, policies } = fixture.parse(await yaml('bench/fixtures/decision.yaml'));
+  const own = Object.entries(policies).map(([name, spec]) =>
+    parsePolicy({ metadata: { name, uid: name }, spec: { namespaceSelector: {}, ...spec } }),
+  );
+  const all: ParsedPolicy[] = [parsePolicy(await yaml('deploy/policy/default.yaml')), ...own];
+  for (const { metadata, invalid } of all) if (invalid) throw new Error(`AgentPolicy ${metadata.name}: ${invalid}`);
+  const view = {
+    terminating: false,
+    acceptsGrantsFrom: [],
+    ceiling,
+    dataSensitivity: undefined,
+    policies: all,
+  };
+  const identity = parseIdentity({
+    metadata: { namespace: 'shop', name: 'triage', uid: 'identity' },
+    spec: { purpose: 'incidents', owner: { kind: 'Group', name: 'shop' } },
+    status: { serviceAccount: { name: 'hallpass-triage', uid: 'account' } },
+  });
+  return Array.from({ length: grants }, (_, at) => {
+    const grant = parseGrant({
+      metadata: { namespace: 'shop', name: `grant-${at}`, uid: `${at}`, creationTimestamp: '2026-03-01T12:00:00Z' },
+      spec: {
+        agent: 'triage',
+        task: { description: 'an incident' },
+        // Parsed from text, as each of them comes: nothing of one is another's.
+        permissions: JSON.parse(JSON.stringify(permissions)),
+        validity: { duration: '1h' },
+      },
+      stamps: { creator: person, requester: person },
+    });
+    return {
+      now: Date.parse('2026-03-01T12:00:00Z'),
+      grant,
+      hash: grant.hash,
+      identity,
+      receipt: undefined,
+      superseded: [],
+      namespaces: new Map([['shop', view]]),
+      activeBefore: 0,
+      intact: false,
+      refusal: undefined,
+      guardProblems: [],
+      outOfStep: [],
+      authorsLack: { creator: [], requester: [] },
+    };
+  });
+}
+
+export const decide: Figure = {
+  name: 'decide',
+  title: 'pure decisions a second on one core: a grant with 10 permissions under 5 policies',
+  target: `≥ ${target.toLocaleString('en')}`,
+  method: `${grants.toLocaleString('en')} grants, each an object of its own, decided once each in a round; the median of ${rounds} rounds after one to warm up. The fixture is bench/fixtures/decision.yaml.`,
+  async measure(progress) {
+    const all = await snapshots();
+    const rates: number[] = [];
+    for (let round = 0; round <= rounds; round += 1) {
+      const from = performance.now();
+      for (const snapshot of all) {
+        const { phase, reasons } = decided(snapshot);
+        if (phase !== 'Active') throw new Error(`the fixture is ${phase}: ${reasons[0]?.message}`);
+      }
+      const rate = grants / ((performance.now() - from) / 1000);
+      progress(`round ${round}: ${Math.round(rate).toLocaleString('en')} a second`);
+      if (round > 0) rates.push(rate);
+    }
+    const median = percentile(rates, 0.5);
+    return {
+      value: `${Math.round(median).toLocaleString('en')}`,
+      met: median >= target,
+      details: [
+        [
+          'slowest and fastest round',
+          `${Math.round(Math.min(...rates)).toLocaleString('en')} and ${Math.round(Math.max(...rates)).toLocaleString('en')}`,
+        ],
+      ],
+    };
+  },
+};
