@@ -3,12 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import * as z from 'zod';
-import { parseGrant } from '../../src/api/grant.ts';
-import { parseIdentity } from '../../src/api/identity.ts';
 import { type ParsedPolicy, parsePolicy } from '../../src/api/policy.ts';
 import { decide as decided } from '../../src/policy/decide.ts';
 import type { PolicyRule } from '../../src/policy/rules.ts';
 import type { Snapshot } from '../../src/policy/snapshot.ts';
+import { grant, namespace, snapshot } from '../../test/unit/policy/snapshots.ts';
 import { percentile } from '../distribution.ts';
 import type { Figure } from '../figure.ts';
 
@@ -27,7 +26,6 @@ const fixture = z.object({
 });
 const root = join(import.meta.dirname, '..', '..');
 const yaml = async (path: string): Promise<unknown> => parse(await readFile(join(root, path), 'utf8'));
-const person = { username: 'jane', groups: ['shop'] };
 
 async function snapshots(): Promise<Snapshot[]> {
   const { permissions, ceiling, policies } = fixture.parse(await yaml('bench/fixtures/decision.yaml'));
@@ -36,46 +34,17 @@ async function snapshots(): Promise<Snapshot[]> {
   );
   const all: ParsedPolicy[] = [parsePolicy(await yaml('deploy/policy/default.yaml')), ...own];
   for (const { metadata, invalid } of all) if (invalid) throw new Error(`AgentPolicy ${metadata.name}: ${invalid}`);
-  const view = {
-    terminating: false,
-    acceptsGrantsFrom: [],
-    ceiling,
-    dataSensitivity: undefined,
-    policies: all,
-  };
-  const identity = parseIdentity({
-    metadata: { namespace: 'shop', name: 'triage', uid: 'identity' },
-    spec: { purpose: 'incidents', owner: { kind: 'Group', name: 'shop' } },
-    status: { serviceAccount: { name: 'hallpass-triage', uid: 'account' } },
-  });
-  return Array.from({ length: grants }, (_, at) => {
-    const grant = parseGrant({
-      metadata: { namespace: 'shop', name: `grant-${at}`, uid: `${at}`, creationTimestamp: '2026-03-01T12:00:00Z' },
-      spec: {
-        agent: 'triage',
-        task: { description: 'an incident' },
+  const namespaces = new Map([['team-a', namespace({ ceiling, policies: all })]]);
+  return Array.from({ length: grants }, (_, at) =>
+    snapshot({
+      namespaces,
+      grant: grant({
+        metadata: { name: `grant-${at}`, uid: `${at}` },
         // Parsed from text, as each of them comes: nothing of one is another's.
-        permissions: JSON.parse(JSON.stringify(permissions)),
-        validity: { duration: '1h' },
-      },
-      stamps: { creator: person, requester: person },
-    });
-    return {
-      now: Date.parse('2026-03-01T12:00:00Z'),
-      grant,
-      hash: grant.hash,
-      identity,
-      receipt: undefined,
-      superseded: [],
-      namespaces: new Map([['shop', view]]),
-      activeBefore: 0,
-      intact: false,
-      refusal: undefined,
-      guardProblems: [],
-      outOfStep: [],
-      authorsLack: { creator: [], requester: [] },
-    };
-  });
+        spec: { permissions: JSON.parse(JSON.stringify(permissions)) },
+      }),
+    }),
+  );
 }
 
 export const decide: Figure = {

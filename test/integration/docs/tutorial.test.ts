@@ -1,8 +1,10 @@
 // The tutorial does what it shows: its blocks run in order in one shell, as a reader pastes them.
+import { execFile } from 'node:child_process';
 import { existsSync, watch } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { binary } from '../../controlplane/binaries.ts';
 import { type Supervisor, startSupervisor } from '../../controlplane/supervise.ts';
@@ -74,6 +76,8 @@ describe('the tutorial', function () {
   });
   after(async () => {
     shell?.end();
+    // Where the one that is served here ended, `make up` has started another, and only the last block ends that.
+    if (directory) await promisify(execFile)(process.execPath, [command, 'down'], { cwd: directory });
     await supervisor?.end();
     await rm(directory, { recursive: true, force: true });
   });
