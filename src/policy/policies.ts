@@ -64,10 +64,13 @@ function each(policies: ParsedPolicy[]): ParsedPolicy[] {
 }
 
 function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
-  const concerned = new Set([grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
+  const own = grant.metadata.namespace ?? '';
+  const concerned = new Set([own, ...access.map(({ namespace }) => namespace)]);
   return [...concerned].flatMap((namespace): Finding[] => {
     const view = namespaces.get(namespace);
-    if (!view || view.policies.some(isEnforced)) return [];
+    // Another gate says of a target that it isn't there. Of the own one, where it is none, nobody would, and its policies were skipped.
+    const told = namespace !== own || access.some((entry) => entry.namespace === own);
+    if (view ? view.policies.some(isEnforced) : told) return [];
     return [
       {
         reason: 'NoPolicy',

@@ -107,7 +107,10 @@ describe('the decision about a new request', () => {
       snapshot({
         grant: across,
         identity: within,
-        namespaces: new Map([['team-b', namespace({ acceptsGrantsFrom })]]),
+        namespaces: new Map([
+          ['team-a', namespace()],
+          ['team-b', namespace({ acceptsGrantsFrom })],
+        ]),
       });
     expect(summary(of([]))).to.equal('Pending ConsentMissing');
     expect(summary(of(['team-c']))).to.equal('Pending ConsentMissing');

@@ -283,6 +283,12 @@ describe('the guardrails', () => {
       expect(reasons(between({}, { freeze: { reason: 'x' } }))).to.equal('Pending Frozen');
     });
 
+    it('are not passed over where the own namespace is not known yet', () => {
+      const { namespaces, ...rest } = between({}, {});
+      const known = new Map([...namespaces].filter(([name]) => name === 'prod'));
+      expect(reasons({ ...rest, namespaces: known })).to.equal('Pending NoPolicy');
+    });
+
     it('alone lift what is refused there', () => {
       expect(reasons(between({ allow: [denyPods] }, { deny: [denyPods] }))).to.equal('Pending DeniedByPolicy');
       expect(reasons(between({}, { deny: [denyPods], allow: [denyPods] }))).to.equal('Active Granted');
