@@ -160,6 +160,8 @@ describe('a grant that Git applies again and again', function () {
         spec: { ...narrow.spec, task: { description: 'Said better.' } },
       };
       await apply(described);
+      // Until the watch has told of it, what is seen is the one before, which is Active, too.
+      await stage().until(stage().seen.grants, ref, (grant) => grant?.spec?.task.description === 'Said better.');
       const after = await stage().phase(ref, 'Active');
       expect(after.metadata.generation).to.equal((before.metadata.generation ?? 0) + 1);
       const { observedGeneration: _, conditions: _conditions, ...rest } = before.status;
