@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The process: options, wiring, signals.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { LEASE_NAME, SYSTEM_NAMESPACE } from './api/names.ts';
 import { release } from './cli/release.ts';
@@ -20,6 +21,9 @@ import { createKubeMetrics } from './kube/metrics.ts';
 import { resourceName } from './kube/object.ts';
 import { type Options, type ReleaseOptions, runCommand } from './options.ts';
 import { messageOf } from './text.ts';
+
+/** So long at most, in milliseconds, what only giving asks for stays unread for the sake of taking away. */
+const LONGEST_WITHDRAWAL = 10_000;
 
 await runCommand(process.argv.slice(2), {
   async operate(o) {
@@ -103,12 +107,18 @@ async function operate(o: Options, log: Log): Promise<void> {
     for (const cache of first) cache.start(caching.signal);
     await Promise.race([Promise.all(first.map((cache) => cache.synced())), aborted(stopping.signal)]);
     stopping.signal.throwIfAborted();
-    for (const cache of rest) cache.start(caching.signal);
+    let filling = false;
+    const fillTheRest = () => {
+      if (filling || stopping.signal.aborted) return;
+      filling = true;
+      for (const cache of rest) cache.start(caching.signal);
+    };
     Promise.all(rest.map((cache) => cache.synced())).then(tightenHeap, () => {});
     const watched = new GuardWatch(caches, log);
     guards = watched;
     metrics.guardProblems(() => watched.problems.length);
     log.info('what takes access away is known; waiting for the lease');
+    elector.passedOver.then(fillTheRest);
     await elector.run(stopping.signal);
     leads = true;
     elector.lost.then(() => {
@@ -119,6 +129,8 @@ async function operate(o: Options, log: Log): Promise<void> {
     const { deadManImage: image, receiptRetention } = o;
     controllers = startControllers({ cluster, guards, events, kubeMetrics, metrics, image, receiptRetention });
     log.info('leads');
+    // Lists that only giving asks for must not compete with what takes access away.
+    Promise.race([controllers.withdrawn, delay(LONGEST_WITHDRAWAL, undefined, { ref: false })]).then(fillTheRest);
     const failure = await Promise.race([aborted(stopping.signal), controllers.failed]);
     if (failure !== undefined) {
       log.error(messageOf(failure));

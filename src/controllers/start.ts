@@ -44,10 +44,14 @@ type Options = {
 
 /**
  * Starts every controller, on the caches that have synced first; until the rest have, grants that are due lose their
- * bindings and nothing else is done. `failed` resolves with why a controller could not start. Stopping waits for what is
- * being done.
+ * bindings and nothing else is done. `withdrawn` resolves when all that were due at the start have. `failed` resolves with
+ * why a controller could not start. Stopping waits for what is being done.
  */
-export function startControllers(o: Options): { failed: Promise<unknown>; stop(): Promise<void> } {
+export function startControllers(o: Options): {
+  withdrawn: Promise<void>;
+  failed: Promise<unknown>;
+  stop(): Promise<void>;
+} {
   const { cluster, guards, events, kubeMetrics, metrics } = o;
   const { caches, clock, log } = cluster;
   const now = () => clock.now();
@@ -164,6 +168,7 @@ export function startControllers(o: Options): { failed: Promise<unknown>; stop()
     }),
   ];
   return {
+    withdrawn: queues.grants.idle(),
     failed: new Promise((resolve) => {
       for (const { stopped } of controllers) stopped.catch(resolve);
     }),

@@ -14,13 +14,11 @@ import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
 import { agentKey, type Cluster, enabledRole, INDEX, limitsActiveGrants, policySelects } from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
+import { IdentityCounts } from './identity-counts.ts';
 import { removableAt } from './receipt.ts';
 
-/** How long changes are gathered before an identity's counts, or grants that wait for their authors' rights, are looked at again. */
+/** How long changes are gathered before grants that wait for their authors' rights are looked at again, in milliseconds. */
 const SETTLE = 1_000;
-
-/** An identity's counts wait for the grants that wait now: so long for each, in milliseconds, and so long at most. */
-const COUNT_AFTER = { each: 30, most: 60_000 };
 
 /** Subscribes to every cache; from here on the queues fill, first with all that exists. */
 export function watchChanges(o: {
@@ -34,6 +32,7 @@ export function watchChanges(o: {
   const { cluster, guards, queues, lapses, retirements } = o;
   const { caches, clock } = cluster;
   const now = () => clock.now();
+  const counts = new IdentityCounts(queues);
 
   const enqueueGrants = (found: ParsedGrant[], priority = NORMAL) => {
     for (const { metadata } of found) queues.grants.add(keyOf(metadata), { priority });
@@ -103,8 +102,7 @@ export function watchChanges(o: {
       lapses.set(key, due);
     }
     if (previous?.status.phase !== object.status.phase || type === 'deleted') {
-      const afterMs = SETTLE + Math.min(queues.grants.length * COUNT_AFTER.each, COUNT_AFTER.most);
-      queues.identities.add(agentKey(object), { priority: priorityOf(event), afterMs });
+      if (!event.initial) counts.changed(agentKey(object));
     }
   });
 
@@ -181,7 +179,7 @@ export function watchChanges(o: {
     const touched = selected.flatMap(({ metadata }) => openIn(metadata.name));
     enqueueGrants(touched);
     // What their agents hold may be called sensitive now, or no longer.
-    for (const key of new Set(touched.map(agentKey))) queues.identities.add(key, { afterMs: SETTLE });
+    for (const key of new Set(touched.map(agentKey))) counts.changed(key);
   });
   guards.onChange(enqueueOpen);
 }

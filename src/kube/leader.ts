@@ -36,6 +36,7 @@ export class LeaderElector {
   readonly #setTimer: SetTimer;
   readonly #date: () => Date;
   readonly #lost = Promise.withResolvers<void>();
+  readonly #passedOver = Promise.withResolvers<void>();
   readonly #released = new AbortController();
   /** The lease as this process wrote it last; undefined when it does not lead. */
   #held: Lease | undefined;
@@ -79,6 +80,11 @@ export class LeaderElector {
     return this.#lost.promise;
   }
 
+  /** Resolves when the lease could not be taken at the first try: who has to wait may do something else first. */
+  get passedOver(): Promise<void> {
+    return this.#passedOver.promise;
+  }
+
   /** Whether this process holds the lease and renewed it within the renew deadline: ask before each write that must not be another leader's. */
   isFresh(): boolean {
     return this.#held !== undefined && this.#now() - this.#renewedAt < this.#renewDeadlineMs;
@@ -109,7 +115,9 @@ export class LeaderElector {
         const level = raced ? 'debug' : 'warn';
         this.#log[level]('could not acquire the lease; trying again', { ...this.#ref, error: messageOf(error) });
       }
-      if (this.#held === undefined) await this.#sleep(waitMs, signal);
+      if (this.#held !== undefined) break;
+      this.#passedOver.resolve();
+      await this.#sleep(waitMs, signal);
     }
     if (signal.aborted) {
       await this.release();

@@ -38,6 +38,7 @@ export class Queue {
   readonly #alarm: Alarm;
   readonly #metrics: QueueMetrics | undefined;
   readonly #takers: { least: number; take: (taken: QueuedKey | undefined) => void }[] = [];
+  readonly #idlers: (() => void)[] = [];
   #order = 0;
   #lowest = Number.NEGATIVE_INFINITY;
   #shutDown = false;
@@ -133,6 +134,14 @@ export class Queue {
     this.#handOut();
   }
 
+  /** Resolves once no key is being worked on and none is ready that may be handed out; also once the queue was shut down. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#idlers.push(resolve);
+      this.#handOut();
+    });
+  }
+
   /** Hands out nothing more, forgets what is queued, and ends the timer. Keys being worked on are not touched. */
   shutDown(): void {
     this.#shutDown = true;
@@ -141,6 +150,7 @@ export class Queue {
     while (this.#waiting.pop() !== undefined);
     while (this.#ready.pop() !== undefined);
     for (const { take } of this.#takers.splice(0)) take(undefined);
+    for (const resolve of this.#idlers.splice(0)) resolve();
   }
 
   #makeReady(entry: Entry): void {
@@ -177,6 +187,12 @@ export class Queue {
       this.#metrics?.waited(Math.max(0, now - entry.readyAt) / 1000);
       taker.take({ key: entry.key, priority: entry.priority });
     }
+    if (this.#idlers.length > 0 && this.#isIdle()) for (const resolve of this.#idlers.splice(0)) resolve();
+  }
+
+  #isIdle(): boolean {
+    const first = this.#ready.peek();
+    return this.#running.size === 0 && (first === undefined || first.value.priority < this.#lowest);
   }
 
   #state(): QueueState {

@@ -134,6 +134,22 @@ describe('LeaderElector', () => {
     for (const e of all) await e.leader.release();
   });
 
+  it('says that it was passed over when the first try fails, and not when it leads at once', async () => {
+    const clock = new ManualClock();
+    const record = new StoredLease();
+    const passed: string[] = [];
+    const all = ['first', 'second'].map((id) => {
+      const one = elector(clock, record, id);
+      void one.leader.passedOver.then(() => passed.push(id));
+      return one;
+    });
+    await clock.advanceAsync(60_000);
+    expect(all.map(({ state }) => state.leads)).to.deep.equal([true, false]);
+    expect(passed).to.deep.equal(['second']);
+    for (const { stop } of all) stop.abort(new Error('over'));
+    for (const { leader } of all) await leader.release();
+  });
+
   it('replaces a leader that vanished, within 12.4 s and never before its lease has run out', async () => {
     for (let dies = 0; dies < 1000; dies += 130) {
       const clock = new ManualClock();

@@ -236,6 +236,37 @@ describe('Queue', () => {
     expect(clock.pendingTimers).to.equal(0);
   });
 
+  it('is idle once nothing is ready that may be handed out and nothing is being worked on, delayed keys apart', async () => {
+    const { queue } = start();
+    const seen = { first: false, second: false };
+    queue.add('later', { afterMs: 1_000 });
+    queue.add('a');
+    queue.add('due', { priority: URGENT });
+    queue.onlyFrom(URGENT);
+    void queue.idle().then(() => {
+      seen.first = true;
+    });
+    await queue.get();
+    await settle();
+    expect(seen.first, 'while one is worked on').to.equal(false);
+    queue.done('due');
+    await settle();
+    expect(seen.first, 'with another held back').to.equal(true);
+    queue.onlyFrom();
+    void queue.idle().then(() => {
+      seen.second = true;
+    });
+    await settle();
+    expect(seen.second, 'with one that may be handed out').to.equal(false);
+    await drain(queue);
+    await settle();
+    expect(seen.second, 'with none').to.equal(true);
+    queue.add('b');
+    const end = queue.idle();
+    queue.shutDown();
+    await end;
+  });
+
   it('hands each key to exactly one of many waiting workers', async () => {
     const { queue } = start();
     const workers = Array.from({ length: 8 }, () => queue.get());
