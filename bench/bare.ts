@@ -70,6 +70,7 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
     deadMan: deadManOf([job]),
     passingSince: undefined,
     warnings: [],
+    approvals: [],
   };
   const write = (from: ParsedGrant, status: ParsedGrant['status']) => {
     const { resourceVersion } = from.metadata;

@@ -53,6 +53,16 @@ export const REASONS = {
     'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from. Whoever may patch that Namespace adds it; the built-in role admin may not.',
   ExceedsCeiling:
     'A permission goes beyond hallpass-grantable as bound in the target namespace. Ask for less, or add to the ceiling; the message has the command.',
+  AgentSuspended:
+    'Somebody suspended the agent by an AgentReview: nothing is given to it, and what it had is withdrawn, until a reviewer resumes it.',
+  SuspendedByReview:
+    'Somebody suspended the grant by an AgentReview. A reviewer who did not write it resumes it; creating it anew or applying it again does not.',
+  RevokedByReview:
+    'Somebody revoked the grant, or every grant of its agent, by an AgentReview. Nothing more is given under that name.',
+  DeniedByReview:
+    'Somebody denied the request by an AgentReview. The same request under the same name stays denied; a changed one is another.',
+  ApprovalMissing:
+    'An AgentPolicy wants the grant to be approved by more people than have. The message says by whom, and which reviews do not count and why.',
   NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',
   GuardsMissing:
     'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',
@@ -130,6 +140,7 @@ export const EVENTS = {
   },
   Revoked: { type: 'Warning', tells: 'Access was ended before its time.' },
   Denied: { type: 'Warning', tells: 'The request was refused for good.' },
+  AwaitingApproval: { type: 'Normal', tells: 'All else is in order; the message says who has to approve it.' },
   Refused: { type: 'Warning', tells: 'A check is not passed; the message says which and what helps.' },
   ServiceAccountRecreated: {
     type: 'Warning',
@@ -176,6 +187,11 @@ const gates = [
   'GuardsMissing',
   'CheckFailed',
   'AccessRemains',
+  'AgentSuspended',
+  'SuspendedByReview',
+  'RevokedByReview',
+  'DeniedByReview',
+  'ApprovalMissing',
   'DeadManRefused',
   'AccessRefused',
   'ForeignObject',
@@ -242,13 +258,14 @@ export type ConditionType = keyof typeof CONDITIONS;
 /** The phases of a grant, and what each means. */
 export const PHASES = {
   Pending: 'A check is not passed that may yet be, by time, by others or by an edit. After 7 days it becomes Denied.',
+  AwaitingApproval: 'Everything is in order but the approvals that a policy wants. After 7 days it becomes Denied.',
   Scheduled: 'Everything is in order; the grant waits for its notBefore.',
   Active: 'The agent has the access.',
   Suspended:
     'Access was given and is withdrawn for now, because a check is no longer passed. It may come back before expiresAt, which never moves.',
   Expired: 'Time ran out, or the identity went. Final.',
   Revoked: 'Access was ended before its time. Final.',
-  Denied: 'The request was refused for good: it was used before, or it waited too long. Final.',
+  Denied: 'The request was refused for good: somebody denied it, it was used before, or it waited too long. Final.',
 } as const;
 
 export type Phase = keyof typeof PHASES;

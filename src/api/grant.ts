@@ -19,8 +19,13 @@ import {
   TIME,
   text,
   time,
+  uid,
 } from './schema.ts';
+import { stamp } from './stamp.ts';
 import { conditions, ENDED_AT, observedGeneration, STATUS_LIMITS } from './status.ts';
+
+/** So many people are remembered as authors of one grant. With as many, nobody is known not to be one, and nobody approves it. */
+export const MOST_AUTHORS = 32;
 
 /** When one of the two is a time that can't be read, another rule says so. */
 function endsAfterBeginning({ notBefore, notAfter }: { notBefore?: string; notAfter?: string }): boolean {
@@ -104,18 +109,12 @@ export const grantSpec = z.object({
     ),
 });
 
-/** Long enough for what identity providers send: the stamps must never be why a request is refused. */
-const stamp = z.object({
-  username: text({ max: 1024 }).describe('User name, as the API server authenticated it.'),
-  uid: text({ max: 1024 }).optional().describe('Uid of the user, where the API server knows one.'),
-  groups: listOf(text({ max: 1024 }), { max: 512 })
-    .optional()
-    .describe('Groups of the user at that time.'),
-});
-
 export const grantStamps = z.object({
   creator: stamp.describe('Who created the grant.'),
   requester: stamp.describe('Who last changed its spec.'),
+  authors: listOf(text({ max: 1024 }), { max: MOST_AUTHORS })
+    .optional()
+    .describe('User names of everybody who has written its spec, each once. None of them can approve it.'),
 });
 
 const reason = z.object({
@@ -123,6 +122,17 @@ const reason = z.object({
     'The check that is not passed, or what should be known, as one word for machines. The reference lists every reason.',
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
+});
+
+const approval = z.object({
+  review: text({ max: 253 }).describe('Name of the AgentReview, in the namespace of the grant.'),
+  uid: uid().describe('Its uid.'),
+  reviewer: text({ max: 1024, pattern: PRINTABLE }).describe(
+    'User name of the reviewer, made safe to print: what a terminal would act on stands there as an escape.',
+  ),
+  specHash: text({ max: 128 }).describe(
+    'Digest of the request that was approved. Narrowing a live grant needs no new approval.',
+  ),
 });
 
 const createdObject = z.object({
@@ -137,7 +147,7 @@ const createdObject = z.object({
 export const grantStatus = z.object({
   observedGeneration: observedGeneration.optional(),
   phase: z
-    .enum(['Pending', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied'])
+    .enum(['Pending', 'AwaitingApproval', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied'])
     .optional()
     .describe(
       'Where the grant stands, in one word. The agent has access only while it is Active; Expired, Revoked and Denied are final.',
@@ -171,6 +181,9 @@ export const grantStatus = z.object({
   receipt: text({ max: 253 })
     .optional()
     .describe('Name of the AgentReceipt in hallpass-system, the record that this request was used.'),
+  approvals: listOf(approval, { max: STATUS_LIMITS.approvals })
+    .optional()
+    .describe('The reviews that count as approvals of this request.'),
   created: listOf(createdObject, { max: STATUS_LIMITS.created })
     .optional()
     .describe('What was created to give the access, and where.'),
@@ -179,7 +192,6 @@ export const grantStatus = z.object({
 
 export type GrantSpec = z.infer<typeof grantSpec>;
 export type GrantStamps = z.infer<typeof grantStamps>;
-export type Stamp = z.infer<typeof stamp>;
 export type GrantStatus = z.infer<typeof grantStatus>;
 export type ParsedGrant = Parsed<GrantSpec, GrantStatus> & {
   stamps?: GrantStamps;

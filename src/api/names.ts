@@ -61,6 +61,11 @@ export function serviceAccountUser(namespace: string, identity: string): string 
   return `system:serviceaccount:${namespace}:${serviceAccountName(identity)}`;
 }
 
+/** Whether a user name is that of an agent's ServiceAccount, in any namespace. */
+export function isAgentUser(username: string): boolean {
+  return /^system:serviceaccount:[^:]+:hallpass-/.test(username);
+}
+
 /** Name of the Job, the Role and the RoleBinding of the grant with this uid, the same in each target namespace. */
 export function grantObjectName(uid: string): string {
   return PREFIX + uid;
@@ -105,7 +110,7 @@ export function grantUidOfBinding({ metadata, roleRef, subjects }: Binding): str
 /** Whether a subject of a binding is the ServiceAccount of an agent, under either of its names. */
 function isAgent({ kind, name }: { kind: string; name: string }): boolean {
   if (kind === 'ServiceAccount') return name.startsWith(PREFIX);
-  return kind === 'User' && /^system:serviceaccount:[^:]+:hallpass-/.test(name);
+  return kind === 'User' && isAgentUser(name);
 }
 
 /** Labels of every object that gives a grant's access. */

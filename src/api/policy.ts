@@ -6,7 +6,7 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
 import { permission } from './permission.ts';
-import { duration, integer, line, listOf, mapOf, required, ruled, text } from './schema.ts';
+import { duration, integer, line, listOf, mapOf, namespaceName, objectName, required, ruled, text } from './schema.ts';
 import { dataSensitivity } from './sensitivity.ts';
 
 const LABEL_KEY = text({ min: 1, max: 317 });
@@ -77,6 +77,32 @@ const limits = z.object({
     .describe('How many grants of one agent may be active at the same time. One more waits until another ends.'),
 });
 
+const approval = z.object({
+  why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe(
+    'Required. Why. It is shown to whoever waits for it.',
+  ),
+  count: required(integer(1, 10), 'say how many people must approve: set count, from 1 to 10').describe(
+    'Required. How many different people must approve.',
+  ),
+  groups: listOf(line(256, 'name a group as the cluster knows it'), { max: 16 })
+    .optional()
+    .describe(
+      'Only people of one of these groups count, by their groups at the time of the review. Left out or empty: whoever holds the verb approve on the grant.',
+    ),
+});
+
+const reviewers = z.object({
+  serviceAccounts: listOf(
+    z.object({
+      namespace: namespaceName().describe('Namespace of the ServiceAccount.'),
+      name: objectName().describe('Name of the ServiceAccount. That of an agent never counts.'),
+    }),
+    { max: 32 },
+  )
+    .optional()
+    .describe('ServiceAccounts whose reviews count as those of people do. Left out: none.'),
+});
+
 const freeze = z.object({
   reason: required(
     line(256, 'say why, for everybody whose access stops'),
@@ -107,6 +133,12 @@ export const policySpec = z.object({
     .describe(
       'What a grant may hold here although a line with `unlessAllowed` refuses it, or although it is a wildcard. It lifts nothing else, and gives nothing: who asks must hold it, and the ceiling must cover it.',
     ),
+  approvals: listOf(approval, { max: 16 })
+    .optional()
+    .describe(
+      'Who must approve a grant before it is given, by an AgentReview. Every line of every policy counts; one person can count for several lines. Nobody approves what they wrote, or what somebody wrote as whom they may act.',
+    ),
+  reviewers: reviewers.optional().describe('Who may review beside people, in the namespaces of the grants.'),
   freeze: freeze
     .optional()
     .describe(

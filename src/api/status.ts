@@ -4,7 +4,14 @@ import * as z from 'zod';
 import { integer, recordedTime, text } from './schema.ts';
 
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
-export const STATUS_LIMITS = { message: 4096, reasons: 32, created: 256, standingAccess: 32, name: 1100 } as const;
+export const STATUS_LIMITS = {
+  message: 4096,
+  reasons: 32,
+  created: 256,
+  approvals: 64,
+  standingAccess: 32,
+  name: 1100,
+} as const;
 
 /** Of `endedAt`. The time is that of the record, since nothing tells when a Job's controller took the last binding. */
 export const ENDED_AT =

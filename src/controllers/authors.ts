@@ -1,7 +1,8 @@
 // Whether the people behind a grant hold what it hands out: asked of the API server, each question once.
 
 import * as z from 'zod';
-import type { GrantStamps, Stamp } from '../api/grant.ts';
+import type { GrantStamps } from '../api/grant.ts';
+import type { Stamp } from '../api/stamp.ts';
 import type { Client } from '../kube/client.ts';
 import type { Access } from '../policy/access.ts';
 import type { PolicyRule } from '../policy/rules.ts';
@@ -47,6 +48,11 @@ export class AuthorCheck {
       this.#lacks(stamps.requester, access),
     ]);
     return { creator, requester };
+  }
+
+  /** Whether somebody may do one thing. Throws when the API server doesn't answer. */
+  may(who: Stamp, what: Partial<Attributes> & Pick<Attributes, 'verb' | 'resource'>): Promise<boolean> {
+    return this.#ask(who, { namespace: '', group: '', subresource: '', name: '', ...what });
   }
 
   /** Rights have changed: everything is asked anew. */

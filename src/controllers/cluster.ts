@@ -15,6 +15,7 @@ import {
 } from '../api/names.ts';
 import { agentPolicies, type ParsedPolicy } from '../api/policy.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
+import { agentReviews } from '../api/review.ts';
 import { Cache } from '../kube/cache.ts';
 import type { Client } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
@@ -57,6 +58,8 @@ export const INDEX = {
   namespace: 'namespace',
   /** Grants, and all that was made for one, by the grant's uid. */
   grantUid: 'grantUid',
+  /** Reviews by what they are about, as `targetKey` writes it. */
+  target: 'target',
   /** Bindings by whom they name. */
   subject: 'subject',
   /** RoleBindings that enable a namespace, by that namespace. */
@@ -78,6 +81,14 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
     }),
     identities: new Cache({ ...o, resource: agentIdentities }),
     policies: new Cache({ ...o, resource: agentPolicies }),
+    reviews: new Cache({
+      ...o,
+      resource: agentReviews,
+      indexes: {
+        [INDEX.target]: ({ metadata, spec }) =>
+          spec ? [targetKey(spec.target.kind, metadata.namespace, spec.target.name)] : [],
+      },
+    }),
     receipts: new Cache({
       ...o,
       resource: agentReceipts,
@@ -121,8 +132,8 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
  * giving and repairing ask for, which is near to half of all.
  */
 export function inTwoSteps(caches: Caches) {
-  const { jobs: deadMen, roles: rules, ...first } = caches;
-  return { first: Object.values(first), rest: [deadMen, rules] };
+  const { jobs: deadMen, roles: rules, reviews, ...first } = caches;
+  return { first: Object.values(first), rest: [deadMen, rules, reviews] };
 }
 
 /** The caches of what the admission guards are made of. */
@@ -143,6 +154,11 @@ export function outOfStep(caches: Pick<Cache<KubeObject>, 'resource' | 'outOfSte
 /** `namespace/name` of the identity that a grant is for. */
 export function agentKey({ metadata, spec }: ParsedGrant): string {
   return `${metadata.namespace ?? ''}/${spec?.agent ?? ''}`;
+}
+
+/** A grant or an identity by its name, as reviews name it. */
+export function targetKey(kind: 'AgentGrant' | 'AgentIdentity', namespace: string | undefined, name: string): string {
+  return `${kind} ${namespace ?? ''}/${name}`;
 }
 
 /** Every namespace that a grant reaches into, each once. */

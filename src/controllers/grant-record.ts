@@ -41,6 +41,7 @@ export class GrantRecord {
       specHash: hash,
       term: holding ? (live ? writtenTerm(holding.spec) : verdict.term) : over ? before : undefined,
       receipt: holding ? holding.metadata.name : over && sameRequest ? grant.status.receipt : undefined,
+      approvals: over && sameRequest ? (grant.status.approvals ?? []) : verdict.approvals,
       created: over ? [] : (grant.status.created ?? []),
       deadMan: undefined,
       passingSince: verdict.passingSince,

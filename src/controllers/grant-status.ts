@@ -6,6 +6,7 @@ import { STATUS_LIMITS } from '../api/status.ts';
 import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
 import { isRecord } from '../kube/json.ts';
 import type { Job } from '../kube/kinds.ts';
+import type { Approval } from '../policy/approvals.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import type { Refusal } from '../policy/snapshot.ts';
@@ -23,6 +24,8 @@ export type Standing = {
   /** Fixed by the receipt; undefined while nothing was issued. */
   term: Term | undefined;
   receipt: string | undefined;
+  /** What counts as approvals. */
+  approvals: Approval[];
   created: NonNullable<GrantStatus['created']>;
   /** The dead-man Jobs; undefined where there are none to speak of. */
   deadMan: { status: ConditionStatus; reason: Reason; message: string } | undefined;
@@ -53,6 +56,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     passingSince: standing.passingSince === undefined ? undefined : timestamp(standing.passingSince),
     specHash,
     receipt: standing.receipt,
+    approvals: standing.approvals.length > 0 ? standing.approvals.slice(0, STATUS_LIMITS.approvals) : undefined,
     created: created.length > 0 ? created.slice(0, STATUS_LIMITS.created) : undefined,
     conditions: grantConditions(grant, standing, message, now),
   };

@@ -21,6 +21,7 @@ import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
+import { askReviewers } from './reviewers.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 import { dueAt } from './watches.ts';
@@ -201,6 +202,13 @@ export class GrantReconciler {
       snapshot = { ...this.#gather(grant, refusal), authorsLack };
       verdict = decide(snapshot);
     }
+    if (verdict.askReviewers.length > 0) {
+      const reviewers = await askReviewers(this.#authors, grant, verdict.askReviewers).catch((error: unknown) => {
+        return this.#checkFailed(snapshot, verdict, error);
+      });
+      snapshot = { ...this.#gather(grant, refusal), authorsLack: snapshot.authorsLack, reviewers };
+      verdict = decide(snapshot);
+    }
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
     return { snapshot, verdict };
@@ -209,7 +217,7 @@ export class GrantReconciler {
   /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */
   async #checkFailed(snapshot: Snapshot, verdict: Verdict, error: unknown): Promise<never> {
     const why = messageOf(error);
-    const message = `whether creator and requester hold what they hand out could not be found out: ${why}; it is tried again`;
+    const message = `what its authors and reviewers may do could not be found out: ${why}; it is tried again`;
     const reasons: Finding[] = [{ reason: 'CheckFailed', message }];
     await this.#record.write(snapshot.grant, { ...this.#record.standing(snapshot, verdict), reasons, created: [] });
     this.#record.announce(snapshot.grant, { phase: verdict.phase, reasons });

@@ -29,6 +29,7 @@ import {
   openReceipts,
   outOfStep,
   policySelects,
+  targetKey,
 } from './cluster.ts';
 import { straysOf } from './withdraw.ts';
 
@@ -62,8 +63,21 @@ export function gather(
       caches.namespaces,
       caches.identities,
       caches.policies,
+      caches.reviews,
     ]),
+    reviews: reviewsOf(caches, grant, receipt),
+    reviewers: undefined,
     authorsLack: undefined,
+  };
+}
+
+/** By name: a stop goes by it. The agent's name is known by the receipt where the grant itself can't be read. */
+function reviewsOf(caches: Caches, { metadata, spec }: ParsedGrant, receipt: ParsedReceipt | undefined) {
+  const { namespace, name } = metadata;
+  const agent = spec?.agent ?? receipt?.spec?.agent.name ?? '';
+  return {
+    ofGrant: caches.reviews.byIndex(INDEX.target, targetKey('AgentGrant', namespace, name)),
+    ofIdentity: caches.reviews.byIndex(INDEX.target, targetKey('AgentIdentity', namespace, agent)),
   };
 }
 

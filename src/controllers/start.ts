@@ -1,6 +1,6 @@
 // Starts the controllers: queues, deadlines, workers.
 
-import { PHASES, WARNING_REASONS } from '../api/conditions.ts';
+import { isTerminal, PHASES, WARNING_REASONS } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
 import { type Controller, startController } from '../kube/controller.ts';
@@ -186,8 +186,14 @@ function isWarned({ status }: ParsedGrant): boolean {
 }
 
 function waitsForAuthors({ status }: ParsedGrant): boolean {
-  const waits = ['CreatorLacksPermission', 'RequesterLacksPermission'];
-  return status.phase === 'Pending' && (status.reasons ?? []).some(({ reason }) => waits.includes(reason));
+  const waits = [
+    'CreatorLacksPermission',
+    'RequesterLacksPermission',
+    'ApprovalMissing',
+    'SuspendedByReview',
+    'AgentSuspended',
+  ];
+  return !isTerminal(status.phase) && (status.reasons ?? []).some(({ reason }) => waits.includes(reason));
 }
 
 /** How many grants are in each phase. */

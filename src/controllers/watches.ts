@@ -6,6 +6,7 @@ import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { GRANTABLE_ROLE, grantUidOf, grantUidOfBinding, LABELS, serviceAccountName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
+import type { ReviewSpec } from '../api/review.ts';
 import type { CacheEvent } from '../kube/cache.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import type { Job, RoleBinding } from '../kube/kinds.ts';
@@ -117,6 +118,15 @@ export function watchChanges(o: {
     }
   });
 
+  caches.reviews.subscribe(({ object, initial }) => {
+    if (initial || !object.spec) return;
+    const { target, decision } = object.spec;
+    const key = keyOf({ namespace: object.metadata.namespace, name: target.name });
+    const grant = caches.grants.get(refOf(key));
+    const found = target.kind === 'AgentIdentity' ? caches.grants.byIndex(INDEX.agent, key) : grant ? [grant] : [];
+    enqueueGrants(found.filter(isOpen), isStop(decision) ? URGENT : NORMAL);
+  });
+
   caches.serviceAccounts.subscribe((event) => {
     if (event.own) return;
     const { namespace, name } = event.object.metadata;
@@ -205,6 +215,11 @@ function holdsFirst({ initial, object }: CacheEvent<ParsedGrant>): number {
 function isStatusOnly({ initial, object, previous }: CacheEvent<Job>): boolean {
   const { generation } = object.metadata;
   return !initial && generation !== undefined && generation === previous?.metadata.generation;
+}
+
+/** Whether a review takes access away, which passes everything else. */
+function isStop(decision: ReviewSpec['decision']): boolean {
+  return decision === 'Suspend' || decision === 'Revoke' || decision === 'Deny';
 }
 
 /** When a grant that isn't over ends. */

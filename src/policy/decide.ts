@@ -3,16 +3,19 @@
 // It reads as the life of a grant (docs/concepts.md): what has ended stays ended; what lives may have to end; what
 // is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
 
-import { isReason, isTerminal, type Phase } from '../api/conditions.ts';
+import { isReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { GrantSpec } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
+import { type Approval, approvalsOf, approvalWarnings, candidates } from './approvals.ts';
 import { type Finding, gates } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { policyWarnings } from './policies.ts';
+import { isOnRecord, type Review } from './reviews.ts';
 import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
+import { resumes, stop } from './stops.ts';
 
 export type Verdict = {
   phase: Phase;
@@ -26,6 +29,10 @@ export type Verdict = {
   term: Term | undefined;
   /** All other gates pass: ask whether creator and requester hold what is handed out, and decide again. */
   askAuthors: boolean;
+  /** The verdict hangs on whether who made these may have: ask, and decide again. */
+  askReviewers: Review[];
+  /** The reviews that count as approvals. */
+  approvals: Approval[];
   /** The agent may have had access by what this rests on, so that it is withdrawn for now, not refused. */
   given: boolean;
   /** The earlier specs' access goes on, narrowed to this one; otherwise whatever they hold is withdrawn first. */
@@ -42,11 +49,14 @@ export const PENDING_LIMIT = 7 * 24 * 3600_000;
 /** A suspended grant gets its access back only when all gates have passed for this long, so that rights don't flap. */
 export const RESTORE_DELAY = 30_000;
 
+/** What stands against a request in which all else is in order. */
+const PEOPLE_OR_TIME: ReadonlySet<Reason> = new Set(['ApprovalMissing', 'NotYetStarted']);
+
 /** From here on an end was not lived through by hallpass, and whoever reads the record should know. */
 const NOTICED_LATE = 10_000;
 
 export function decide(snapshot: Snapshot): Verdict {
-  return ended(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
+  return ended(snapshot) ?? stopped(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
 }
 
 /** What has ended stays ended: by the tombstone, or by the receipt when the tombstone is gone. */
@@ -89,6 +99,16 @@ function ended(snapshot: Snapshot): Verdict | undefined {
   return undefined;
 }
 
+/** What people have ended. What was never given was denied, by whichever word. */
+function stopped(snapshot: Snapshot): Verdict | undefined {
+  const found = stop(snapshot);
+  if (!found) return undefined;
+  const { denies, ...finding } = found;
+  const holding = isLive(snapshot) ? snapshot.receipt : snapshot.superseded[0];
+  const given = holding !== undefined && mayHaveGiven(snapshot, holding);
+  return terminal(denies && !given ? 'Denied' : 'Revoked', finding);
+}
+
 /** What may have to end now: the end has come, the identity went, or the request has waited too long. */
 function ending(snapshot: Snapshot): Verdict | undefined {
   const { grant, identity, receipt, now } = snapshot;
@@ -126,17 +146,36 @@ function weigh(snapshot: Snapshot): Verdict {
 
   const input = { ...snapshot, access, term: planned, atIssue };
   const findings = gates(input);
-  const warnings = [...policyWarnings(input), ...nameWarnings(spec?.permissions ?? [])];
+  const warnings = [...policyWarnings(input), ...approvalWarnings(input), ...nameWarnings(spec?.permissions ?? [])];
   const holding = live ? receipt : narrows ? superseded[0] : undefined;
   const given = holding !== undefined && mayHaveGiven(snapshot, holding);
-  const common = { warnings, narrows, given, term: planned, askAuthors: false, passingSince: undefined };
+  const unasked = [...candidates(input), ...resumes(snapshot)].filter((review) => !isOnRecord(input, review));
+  const common = {
+    warnings,
+    narrows,
+    given,
+    term: planned,
+    askAuthors: false,
+    askReviewers: snapshot.reviewers === undefined ? unasked : [],
+    approvals: approvalsOf(input),
+    passingSince: undefined,
+  };
   const identityEnd = time(identity?.spec?.expiresAt);
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
+  const scheduled = findings.length > 0 && findings.every(({ reason }) => reason === 'NotYetStarted');
+  const inOrder = findings.every(({ reason }) => PEOPLE_OR_TIME.has(reason));
+  // Nobody is asked to approve what its authors may not hand out.
+  if (inOrder && !scheduled && atIssue && snapshot.authorsLack === undefined) {
+    const asking: Finding = {
+      reason: 'Issuing',
+      message: 'asking whether creator and requester hold what they hand out',
+    };
+    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: end };
+  }
   if (findings.length > 0) {
-    const scheduled = findings.every((finding) => finding.reason === 'NotYetStarted');
-    const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : 'Pending';
+    const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : inOrder ? 'AwaitingApproval' : 'Pending';
     const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
     const checks = findings.map((finding) => finding.nextCheck);
     return {
@@ -146,13 +185,6 @@ function weigh(snapshot: Snapshot): Verdict {
       access: [],
       nextCheck: earliest(end, identityEnd, tooLate, ...checks),
     };
-  }
-  if (atIssue && snapshot.authorsLack === undefined) {
-    const asking: Finding = {
-      reason: 'Issuing',
-      message: 'asking whether creator and requester hold what they hand out',
-    };
-    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: end };
   }
   if (given && grant.status.phase === 'Suspended') {
     const passingSince = time(grant.status.passingSince) ?? now;
@@ -250,6 +282,8 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     access: [],
     term: undefined,
     askAuthors: false,
+    askReviewers: [],
+    approvals: [],
     given: false,
     narrows: false,
     passingSince: undefined,

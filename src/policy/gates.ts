@@ -4,6 +4,7 @@ import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
+import { approvalGate } from './approvals.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { isEnforced, policyGate } from './policies.ts';
@@ -11,6 +12,7 @@ import { covers, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
 import type { Snapshot } from './snapshot.ts';
+import { agentSuspension, grantSuspension } from './stops.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
 export type Finding = {
@@ -245,6 +247,8 @@ const scheduleGate: Gate = ({ term, now }) =>
 
 const GATES: Gate[] = [
   identityGate,
+  agentSuspension,
+  grantSuspension,
   boundaryGate,
   policyGate,
   authorsGate,
@@ -253,6 +257,7 @@ const GATES: Gate[] = [
   guardsGate,
   stepGate,
   refusalGate,
+  approvalGate,
   scheduleGate,
 ];
 

@@ -20,7 +20,7 @@ const MOST_DENIALS = 24;
 
 /** Everything that enforced policies have against the grant; empty when they let it pass. */
 export function policyGate(input: GateInput): Finding[] {
-  const policies = policiesOf(input).filter(isEnforced);
+  const policies = enforcedPolicies(input);
   return [
     ...unguarded(input),
     ...policies.flatMap((policy) => unreadable(policy)),
@@ -35,7 +35,7 @@ export function policyGate(input: GateInput): Finding[] {
 /** What would stand against the grant beside that, were the policies enforced which only warn. What they allow lifts nothing. */
 export function policyWarnings(input: GateInput): Finding[] {
   const policies = policiesOf(input);
-  const warning = policies.filter((policy) => !isEnforced(policy));
+  const warning = warningPolicies(input);
   if (warning.length === 0) return [];
   // What one says of namespaces without a label counts for the limits of all.
   const refused = new Set(tooSensitive(input, policies.filter(isEnforced), isEnforced).map(({ message }) => message));
@@ -51,6 +51,16 @@ type Which = (policy: ParsedPolicy) => boolean;
 
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
+
+/** The policies that the grant is held against and that refuse, each once. */
+export function enforcedPolicies(input: GateInput): ParsedPolicy[] {
+  return policiesOf(input).filter(isEnforced);
+}
+
+/** The policies that the grant is held against and that only warn, each once. */
+export function warningPolicies(input: GateInput): ParsedPolicy[] {
+  return policiesOf(input).filter((policy) => !isEnforced(policy));
+}
 
 /** The policies that the grant is held against, each once. */
 function policiesOf({ grant, access, namespaces }: GateInput): ParsedPolicy[] {

@@ -4,7 +4,9 @@ import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
+import type { ParsedReview } from '../api/review.ts';
 import type { DataSensitivity } from '../api/sensitivity.ts';
+import type { ReviewerStanding } from './reviews.ts';
 import type { PolicyRule } from './rules.ts';
 
 /** What is known of a namespace that a grant reaches. Undefined fields mean: not there. */
@@ -54,6 +56,10 @@ export type Snapshot = {
   guardProblems: string[];
   /** What hallpass has not been told of for a while, of what decisions rest on, each with why; empty when all is in step. */
   outOfStep: string[];
+  /** What people decided about the grant and about its agent, by the names of both, whatever their uids. */
+  reviews: { ofGrant: ParsedReview[]; ofIdentity: ParsedReview[] };
+  /** What the API server says of who made them, by the review's uid; undefined until it was asked. */
+  reviewers: ReadonlyMap<string, ReviewerStanding> | undefined;
   /** Undefined until it was asked; the verdict says when asking is worth it. */
   authorsLack: AuthorsLack | undefined;
 };

@@ -8,6 +8,7 @@ import type {
 import { managedObjectGuards } from './managed-objects.ts';
 import { ownKindGuards } from './own-kinds.ts';
 import { podGuards } from './pods.ts';
+import { reviewGuards } from './reviews.ts';
 import { tokenGuards } from './tokens.ts';
 
 /** The guards by kind, as they are sent to the API server. */
@@ -21,7 +22,13 @@ export type Guards = {
 /** What this version of hallpass expects in the cluster. The result is the caller's own. */
 export function expectedGuards(): Guards {
   const guards: Guards = { mutatingPolicies: [], mutatingBindings: [], validatingPolicies: [], validatingBindings: [] };
-  for (const guard of structuredClone([...ownKindGuards, ...managedObjectGuards, ...tokenGuards, ...podGuards])) {
+  for (const guard of structuredClone([
+    ...ownKindGuards,
+    ...reviewGuards,
+    ...managedObjectGuards,
+    ...tokenGuards,
+    ...podGuards,
+  ])) {
     if (guard.type === 'mutating') {
       guards.mutatingPolicies.push(guard.policy);
       guards.mutatingBindings.push(guard.binding);

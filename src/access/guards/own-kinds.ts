@@ -1,26 +1,11 @@
 // Guards of our own kinds: who wrote a grant, our finalizer, and that only the operator writes status and receipts.
+import { MOST_AUTHORS } from '../../api/grant.ts';
 import { FINALIZER, GROUP, SYSTEM_NAMESPACE, VERSION } from '../../api/names.ts';
 import { callerVariables, harmlessUpdate, literal, unchanged } from './expressions.ts';
 import { type Guard, mutating, validating } from './policy.ts';
+import { namesCaller, stampOf } from './stamp.ts';
 
 const ours = { apiGroup: GROUP, version: VERSION };
-
-/**
- * A stamp, from what has username, uid and groups: the caller, or an older stamp. It is built anew, since values of
- * objects and requests can't be written into a JSON patch as they are.
- */
-function stampOf(who: string): string {
-  return `{"username": dyn(${who}.username), ?"uid": optional.ofNonZeroValue(${who}.?uid.orValue("")).optMap(uid, dyn(uid)), "groups": dyn(${who}.?groups.orValue([]).map(group, group))}`;
-}
-
-/** Whether a stamp names the caller. */
-function namesCaller(stamp: string): string {
-  return [
-    `${stamp}.username == request.userInfo.username`,
-    `${stamp}.?uid.orValue("") == request.userInfo.?uid.orValue("")`,
-    `${stamp}.?groups.orValue([]) == request.userInfo.?groups.orValue([])`,
-  ].join(' && ');
-}
 
 const sameSpec = 'oldObject != null && object.?spec == oldObject.?spec';
 
@@ -31,7 +16,12 @@ const sameSpec = 'oldObject != null && object.?spec == oldObject.?spec';
 const stamp = mutating({
   name: 'hallpass-stamps',
   resources: [{ ...ours, operations: ['CREATE', 'UPDATE'], resources: ['agentgrants'] }],
-  variables: { sameSpec, stamped: 'oldObject != null && has(oldObject.stamps)' },
+  variables: {
+    sameSpec,
+    stamped: 'oldObject != null && has(oldObject.stamps)',
+    authors: `!variables.stamped ? [] : oldObject.stamps.?authors.orValue([oldObject.stamps.creator.username, oldObject.stamps.requester.username])`,
+    known: `variables.sameSpec || request.userInfo.username in variables.authors || variables.authors.size() >= ${MOST_AUTHORS}`,
+  },
   mutations: [
     {
       patchType: 'JSONPatch',
@@ -39,7 +29,8 @@ const stamp = mutating({
   ? (has(object.stamps) ? [JSONPatch{op: "remove", path: "/stamps"}] : [])
   : [JSONPatch{op: "add", path: "/stamps", value: {
       "creator": variables.stamped ? ${stampOf('oldObject.stamps.creator')} : ${stampOf('request.userInfo')},
-      "requester": variables.sameSpec ? ${stampOf('oldObject.stamps.requester')} : ${stampOf('request.userInfo')}}}]`,
+      "requester": variables.sameSpec ? ${stampOf('oldObject.stamps.requester')} : ${stampOf('request.userInfo')},
+      "authors": dyn((variables.authors + (variables.known ? [] : [request.userInfo.username])).map(author, author))}}]`,
     },
   ],
 });
@@ -59,6 +50,11 @@ const stamped = validating({
       holds: `oldObject != null && has(oldObject.stamps) ? has(object.stamps) && object.stamps.creator == oldObject.stamps.creator : variables.sameSpec || has(object.stamps) && ${namesCaller('object.stamps.creator')}`,
       message:
         'stamps.creator must say who created the grant. The MutatingAdmissionPolicy hallpass-stamps sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
+    },
+    {
+      holds: `variables.sameSpec || has(object.stamps) && (object.stamps.?authors.orValue([]).size() >= ${MOST_AUTHORS} || request.userInfo.username in object.stamps.?authors.orValue([])) && (oldObject == null || !has(oldObject.stamps) || oldObject.stamps.?authors.orValue([oldObject.stamps.creator.username, oldObject.stamps.requester.username]).all(author, author in object.stamps.authors))`,
+      message:
+        'stamps.authors must name everybody who wrote the spec. The MutatingAdmissionPolicy hallpass-stamps sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
     },
   ],
 });

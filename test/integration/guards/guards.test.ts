@@ -7,6 +7,7 @@ import { deployment } from './deploy.ts';
 import { accounts, bindings, grantObjects, operator } from './managed-objects.ts';
 import { finalizers, records, stamps } from './own-kinds.ts';
 import { pods, tokenVolumes } from './pods.ts';
+import { reviews } from './reviews.ts';
 import { shipped } from './shipped.ts';
 
 describe('the guards of', () => {
@@ -24,6 +25,7 @@ describe('the guards of', () => {
   describe('stamps', () => stamps(twins));
   describe('finalizers', () => finalizers(twins));
   describe('records', () => records(twins));
+  describe('reviews, each of which', () => reviews(twins));
   describe('the objects of a grant', () => grantObjects(twins));
   describe('ServiceAccounts of agents', () => accounts(twins));
   describe('bindings', () => bindings(twins));

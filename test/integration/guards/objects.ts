@@ -41,6 +41,23 @@ export const binding = (user: string, role: string): Call => ({
   },
 });
 
+/** A review of the grant `reviewed`, in the namespace `team` unless told otherwise. */
+export const review = (name: string, o: { decision?: string; stamps?: unknown; target?: object } = {}): Call => ({
+  method: 'POST',
+  path: `${ours}/agentreviews`,
+  body: {
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentReview',
+    metadata: { name },
+    spec: {
+      target: { kind: 'AgentGrant', name: 'reviewed', uid, generation: 1, specHash: 'v1-0', ...o.target },
+      decision: o.decision ?? 'Approve',
+      comment: 'fits',
+    },
+    ...(o.stamps === undefined ? {} : { stamps: o.stamps }),
+  },
+});
+
 /** More than ships, so that the agent can write something: configmaps. */
 export const raisedCeiling: Call = {
   method: 'POST',

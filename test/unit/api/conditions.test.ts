@@ -70,7 +70,7 @@ describe('the table of conditions', () => {
 
   it('explains exactly the phases that a status may have', () => {
     for (const phase of Object.keys(PHASES)) expect(grantStatus.safeParse({ phase }).success, phase).to.equal(true);
-    expect(grantStatus.safeParse({ phase: 'AwaitingApproval' }).success).to.equal(false);
+    expect(grantStatus.safeParse({ phase: 'Waiting' }).success).to.equal(false);
     expect(Object.keys(PHASES)).to.have.length(grantStatus.shape.phase.unwrap().options.length);
   });
 

@@ -19,6 +19,7 @@ function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
     deadMan: phase === 'Active' ? deadManOf([]) : undefined,
     passingSince: undefined,
     warnings: [],
+    approvals: [],
     ...o,
   };
 }
@@ -32,7 +33,16 @@ const job = (o: { startTime?: string; suspend?: boolean }) => ({
 });
 
 describe("a grant's status", () => {
-  const phases: Phase[] = ['Pending', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied'];
+  const phases: Phase[] = [
+    'Pending',
+    'AwaitingApproval',
+    'Scheduled',
+    'Active',
+    'Suspended',
+    'Expired',
+    'Revoked',
+    'Denied',
+  ];
   for (const phase of phases) {
     for (const settled of [true, false]) {
       it(`is consistent in phase ${phase}, ${settled ? 'when all is done' : 'while work is under way'}`, () => {

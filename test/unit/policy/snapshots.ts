@@ -5,6 +5,8 @@ import { type ParsedIdentity, parseIdentity } from '../../../src/api/identity.ts
 import { type ParsedPolicy, parsePolicy } from '../../../src/api/policy.ts';
 import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
+import { type ParsedReview, parseReview } from '../../../src/api/review.ts';
+import type { ReviewerStanding } from '../../../src/policy/reviews.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
 import type { NamespaceView, Snapshot } from '../../../src/policy/snapshot.ts';
 
@@ -83,6 +85,46 @@ export function receipt(of: ParsedGrant, o: { spec?: Fields; status?: Fields } =
   });
 }
 
+/** A review of a grant by `rita`, an hour before noon, of just what stands there. */
+export function review(
+  of: ParsedGrant,
+  o: { spec?: Fields; target?: Fields; metadata?: Fields; reviewer?: Fields } = {},
+): ParsedReview {
+  const { name, uid, generation } = of.metadata;
+  return parseReview({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentReview',
+    metadata: {
+      namespace: 'team-a',
+      name: 'review-1',
+      uid: 'review-uid',
+      resourceVersion: '5',
+      creationTimestamp: '2026-03-01T11:00:00Z',
+      ...o.metadata,
+    },
+    spec: {
+      target: { kind: 'AgentGrant', name, uid, generation, specHash: of.hash, ...o.target },
+      decision: 'Approve',
+      comment: 'fits the incident',
+      ...o.spec,
+    },
+    stamps: { reviewer: { username: 'rita', groups: ['sre'], ...o.reviewer } },
+  });
+}
+
+/** The same about the identity `triage`. */
+export function agentReview(
+  o: { spec?: Fields; metadata?: Fields; reviewer?: Fields; uid?: string } = {},
+): ParsedReview {
+  const target = { kind: 'AgentIdentity', name: 'triage', uid: o.uid ?? 'identity-uid', specHash: undefined };
+  return review(grant(), { ...o, target });
+}
+
+/** What the API server says of reviewers whose reviews have these uids: that they may. */
+export function mayReview(...uids: string[]): Map<string, ReviewerStanding> {
+  return new Map(uids.map((uid) => [uid, { mayApprove: true, mayActAs: [] }]));
+}
+
 /** A policy `guardrails` that refuses nothing, unless told otherwise. */
 export function policy(spec: Fields = {}, name = 'guardrails'): ParsedPolicy {
   return parsePolicy({
@@ -116,6 +158,8 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     guardProblems: [],
     outOfStep: [],
     authorsLack: { creator: [], requester: [] },
+    reviews: { ofGrant: [], ofIdentity: [] },
+    reviewers: undefined,
     ...o,
   };
 }

@@ -1,0 +1,45 @@
+// Guards of reviews: who made the decision is on record, may make it, and nobody changes it afterwards.
+import { GROUP, VERSION } from '../../api/names.ts';
+import { harmlessUpdate } from './expressions.ts';
+import { type Guard, mutating, validating } from './policy.ts';
+import { namesCaller, stampOf } from './stamp.ts';
+
+const reviews = { apiGroup: GROUP, version: VERSION, resources: ['agentreviews'] };
+
+const stamp = mutating({
+  name: 'hallpass-reviewers',
+  resources: [{ ...reviews, operations: ['CREATE'] }],
+  mutations: [
+    {
+      patchType: 'JSONPatch',
+      expression: `[JSONPatch{op: "add", path: "/stamps", value: {"reviewer": ${stampOf('request.userInfo')}}}]`,
+    },
+  ],
+});
+
+const plural = "(object.spec.target.kind == 'AgentGrant' ? 'agentgrants' : 'agentidentities')";
+const mayApprove = `authorizer.group('${GROUP}').resource(${plural}).namespace(request.namespace).name(object.spec.target.name).check('approve').allowed()`;
+
+const reviewed = validating({
+  name: 'hallpass-reviews',
+  resources: [{ ...reviews, operations: ['CREATE', 'UPDATE'] }],
+  rules: [
+    {
+      holds: `request.operation != "CREATE" || (has(object.stamps) && ${namesCaller('object.stamps.reviewer')})`,
+      message:
+        'stamps must say who made the decision. The MutatingAdmissionPolicy hallpass-reviewers sets them and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
+    },
+    {
+      holds: `request.operation != "CREATE" || ${mayApprove}`,
+      message:
+        'who reviews needs the verb approve on what the review is about: a cluster admin binds ClusterRole hallpass-reviewer in its namespace',
+      says: `"you may not review " + ${plural} + " " + object.spec.target.name + " in namespace " + request.namespace + ": it takes the verb approve on it; a cluster admin binds ClusterRole hallpass-reviewer to you in that namespace"`,
+    },
+    {
+      holds: `request.operation != "UPDATE" || ${harmlessUpdate(['.spec', '.stamps'])}`,
+      message: 'a review is a decision that was made and never changes: make another one',
+    },
+  ],
+});
+
+export const reviewGuards: readonly Guard[] = [stamp, reviewed];

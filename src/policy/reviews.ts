@@ -1,0 +1,101 @@
+// Whose reviews count. What takes access away counts from whoever was let make it; what gives access only for the very thing
+// that was looked at, and only from somebody who did not write it and can't act as one who did.
+
+import { MOST_AUTHORS, type ParsedGrant } from '../api/grant.ts';
+import { isAgentUser } from '../api/names.ts';
+import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
+import { printable } from '../text.ts';
+import { isEnforced } from './policies.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What the API server says of a reviewer: whether they hold the verb approve still, and as which authors they may act. */
+export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[] };
+
+/** `atIssue`: as of a GateInput; left out where nothing is about to be issued. */
+type Reviewed = Snapshot & { atIssue?: boolean };
+
+/** A review that could be read, with who made it. */
+export type Review = ParsedReview & { spec: ReviewSpec; stamps: ReviewStamps };
+
+/** The reviews that could be read; one that can't be says nothing. */
+export function readable(reviews: ParsedReview[]): Review[] {
+  return reviews.flatMap((review) => {
+    const { spec, stamps } = review;
+    return spec && stamps ? [{ ...review, spec, stamps }] : [];
+  });
+}
+
+/** Why this is no review by a person who may make one; undefined when it is. */
+export function strangerProblem(
+  { grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>,
+  { stamps: { reviewer } }: Review,
+): string | undefined {
+  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(reviewer.username);
+  if (!account) return undefined;
+  if (isAgentUser(reviewer.username)) return `${reviewer.username} is an agent, and agents review nothing`;
+  const [, namespace, name] = account;
+  const policies = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
+  const named = policies
+    .filter(isEnforced)
+    .some(({ spec }) =>
+      spec?.reviewers?.serviceAccounts?.some((each) => each.namespace === namespace && each.name === name),
+    );
+  if (named) return undefined;
+  return `${reviewer.username} is a ServiceAccount, which no AgentPolicy names as a reviewer (spec.reviewers.serviceAccounts)`;
+}
+
+/**
+ * Why a review gives nothing, by what is known without asking: it is about another object or state, or its reviewer wrote what
+ * it is about. Undefined when all that is left is to ask the API server about the reviewer.
+ */
+export function formalProblem(snapshot: Reviewed, review: Review): string | undefined {
+  const { grant, hash, identity } = snapshot;
+  const { target } = review.spec;
+  const stranger = strangerProblem(snapshot, review);
+  if (stranger) return stranger;
+  const { reviewer } = review.stamps;
+  const authors = authorsOf(grant);
+  if (target.kind === 'AgentIdentity') {
+    return target.uid === identity?.metadata.uid ? undefined : 'it is about another AgentIdentity that had this name';
+  }
+  if (target.uid !== grant.metadata.uid) return 'it is about another grant that had this name';
+  if (authors.includes(reviewer.username)) return `${nameOf(review)} wrote what it is about`;
+  if (authors.length >= MOST_AUTHORS) {
+    return `so many people wrote the grant that nobody is known not to have (${MOST_AUTHORS}): create it anew`;
+  }
+  if (isOnRecord(snapshot, review)) return undefined;
+  if (target.specHash !== hash || target.generation !== grant.metadata.generation) {
+    return 'the grant was edited since it was looked at';
+  }
+  return undefined;
+}
+
+/** Why the reviewer does not count, by what the API server said; undefined when they do. */
+export function reviewerProblem(snapshot: Reviewed, review: Review): string | undefined {
+  if (isOnRecord(snapshot, review)) return undefined;
+  const standing = snapshot.reviewers?.get(review.metadata.uid);
+  if (!standing) return 'what its reviewer may do has not been asked yet';
+  const [author] = standing.mayActAs;
+  if (author !== undefined) return `${nameOf(review)} may act as ${printable(author)}, who wrote what it is about`;
+  if (!standing.mayApprove) return `${nameOf(review)} does not hold the verb approve any more`;
+  return undefined;
+}
+
+/** A live grant rests on the approvals that it began with, as long as they are there: narrowing it needs no new ones. */
+export function isOnRecord({ grant, hash, superseded, atIssue }: Reviewed, { metadata, spec }: Review): boolean {
+  if (spec.decision !== 'Approve' || atIssue !== false) return false;
+  const { approvals = [], specHash } = grant.status;
+  const speaksOf = specHash === hash || superseded.some((receipt) => receipt.spec?.specHash === specHash);
+  return speaksOf && approvals.some(({ uid, specHash }) => uid === metadata.uid && specHash === spec.target.specHash);
+}
+
+/** User names of whoever wrote what is asked for: the creator, and every author of the spec. */
+export function authorsOf({ stamps }: Pick<ParsedGrant, 'stamps'>): string[] {
+  if (!stamps) return [];
+  return [...new Set([stamps.creator.username, stamps.requester.username, ...(stamps.authors ?? [])])];
+}
+
+/** The reviewer's name, safe to print. */
+export function nameOf({ stamps }: Review): string {
+  return printable(stamps.reviewer.username);
+}

@@ -1,0 +1,94 @@
+// What people have stopped: by Suspend until a Resume, by Revoke or Deny for good.
+//
+// A stop goes by the name of what it is about, whatever is behind that name now: deleting and creating anew, editing, or applying
+// manifests again undoes none.
+
+import type { Finding } from './gates.ts';
+import { formalProblem, nameOf, type Review, readable, reviewerProblem, strangerProblem } from './reviews.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** A stop for good; a request that was denied before it gave anything is Denied, all else Revoked. */
+export type Stop = Finding & { denies: boolean };
+
+/** What ends the grant for good by somebody's word, if anything does. */
+export function stop(snapshot: Snapshot): Stop | undefined {
+  const { grant, hash, reviews } = snapshot;
+  const ofGrant = stopping(snapshot, reviews.ofGrant);
+  const revoked = ofGrant.find(({ spec }) => spec.decision === 'Revoke');
+  if (revoked) {
+    const message = `${told(revoked, 'revoked it')}; nothing more is given under its name: ask under another`;
+    return { reason: 'RevokedByReview', message, denies: false };
+  }
+  const agent = stopping(snapshot, reviews.ofIdentity).find(({ spec }) => spec.decision === 'Revoke');
+  if (agent) {
+    const message = `${told(agent, `revoked every grant of AgentIdentity ${agent.spec.target.name}`)}; nothing more is given to an agent of that name: register another`;
+    return { reason: 'RevokedByReview', message, denies: false };
+  }
+  const denied = ofGrant.find(({ spec }) => spec.decision === 'Deny' && spec.target.specHash === hash);
+  if (denied) {
+    const message = `${told(denied, 'denied it')}; to ask again, change what grant ${grant.metadata.name} asks for, or set spec.task.ref to a new value`;
+    return { reason: 'DeniedByReview', message, denies: true };
+  }
+  return undefined;
+}
+
+/** What stands against the grant since its agent was suspended. */
+export function agentSuspension(snapshot: Snapshot): Finding[] {
+  const review = suspending(snapshot, snapshot.reviews.ofIdentity);
+  if (!review) return [];
+  const { name } = review.spec.target;
+  const command = `kubectl hallpass resume -n ${review.metadata.namespace} agentidentity/${name}`;
+  const message = `${told(review, `suspended AgentIdentity ${name}`)}; a reviewer lifts it by: ${command}`;
+  return [{ reason: 'AgentSuspended', message }];
+}
+
+/** What stands against the grant since it was suspended itself. */
+export function grantSuspension(snapshot: Snapshot): Finding[] {
+  const review = suspending(snapshot, snapshot.reviews.ofGrant);
+  if (!review) return [];
+  const command = `kubectl hallpass resume -n ${review.metadata.namespace} ${review.spec.target.name}`;
+  const message = `${told(review, 'suspended it')}; a reviewer who did not write it lifts it by: ${command}`;
+  return [{ reason: 'SuspendedByReview', message }];
+}
+
+/** Reviews that lift a suspension if their reviewer may. */
+export function resumes(snapshot: Snapshot): Review[] {
+  return [snapshot.reviews.ofGrant, snapshot.reviews.ofIdentity].flatMap((reviews) => {
+    const last = lastSuspend(snapshot, reviews);
+    return last ? later(snapshot, reviews, last) : [];
+  });
+}
+
+/** The review by which what it is about is suspended now; undefined when it isn't. */
+function suspending(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review | undefined {
+  const last = lastSuspend(snapshot, reviews);
+  const lifted = last && later(snapshot, reviews, last).some((review) => !reviewerProblem(snapshot, review));
+  return lifted ? undefined : last;
+}
+
+function lastSuspend(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review | undefined {
+  return stopping(snapshot, reviews)
+    .filter(({ spec }) => spec.decision === 'Suspend')
+    .reduce<Review | undefined>((last, each) => (last && madeAt(last) >= madeAt(each) ? last : each), undefined);
+}
+
+/** Resumes made later than a suspension, of which no more is to be asked than about their reviewers. Of the same second, the suspension stands. */
+function later(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], suspend: Review): Review[] {
+  return readable(reviews).filter(
+    (review) =>
+      review.spec.decision === 'Resume' && madeAt(review) > madeAt(suspend) && !formalProblem(snapshot, review),
+  );
+}
+
+function stopping(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review[] {
+  return readable(reviews).filter((review) => !strangerProblem(snapshot, review));
+}
+
+function madeAt({ metadata }: Review): number {
+  return Date.parse(metadata.creationTimestamp ?? '') || 0;
+}
+
+/** Who did it and why: `alice suspended it ("odd requests", AgentReview stop-1)`. */
+function told(review: Review, what: string): string {
+  return `${nameOf(review)} ${what} ("${review.spec.comment}", AgentReview ${review.metadata.name})`;
+}
