@@ -7,6 +7,7 @@ import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, URGENT } from '../kube/queue.ts';
+import { requestedAccess } from '../policy/access.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { writtenTerm } from '../policy/schedule.ts';
@@ -193,25 +194,31 @@ export class GrantReconciler {
       snapshot = { ...this.#gather(grant, refusal), superseded: [] };
       verdict = decide(snapshot);
     }
-    if (verdict.askAuthors && grant.stamps && verdict.term) {
-      const access = decide({ ...snapshot, authorsLack: { creator: [], requester: [] } }).access;
-      const authorsLack = await this.#authors.lacking(grant.stamps, access).catch((error: unknown) => {
+    // Each is asked once; asking takes time, in which anything may change.
+    while (verdict.askAuthors || verdict.askReviewers.length > 0) {
+      const asked = await this.#ask(snapshot, verdict).catch((error: unknown) => {
         return this.#checkFailed(snapshot, verdict, error);
       });
-      // Asking took time, in which anything may have changed.
-      snapshot = { ...this.#gather(grant, refusal), authorsLack };
-      verdict = decide(snapshot);
-    }
-    if (verdict.askReviewers.length > 0) {
-      const reviewers = await askReviewers(this.#authors, grant, verdict.askReviewers).catch((error: unknown) => {
-        return this.#checkFailed(snapshot, verdict, error);
-      });
-      snapshot = { ...this.#gather(grant, refusal), authorsLack: snapshot.authorsLack, reviewers };
+      snapshot = { ...this.#gather(grant, refusal), ...asked };
       verdict = decide(snapshot);
     }
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
     return { snapshot, verdict };
+  }
+
+  /** What a verdict hangs on that takes asking, beside what was asked before. */
+  async #ask(snapshot: Snapshot, verdict: Verdict): Promise<Pick<Snapshot, 'authorsLack' | 'reviewers'>> {
+    const { grant } = snapshot;
+    let { authorsLack, reviewers } = snapshot;
+    if (verdict.askAuthors && grant.stamps && grant.spec) {
+      const access = requestedAccess(grant.spec.permissions, grant.metadata.namespace ?? '');
+      authorsLack = await this.#authors.lacking(grant.stamps, access);
+    }
+    if (verdict.askReviewers.length > 0) {
+      reviewers = await askReviewers(this.#authors, grant, verdict.askReviewers);
+    }
+    return { authorsLack, reviewers };
   }
 
   /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */

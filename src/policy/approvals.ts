@@ -3,13 +3,10 @@
 import type { ParsedPolicy } from '../api/policy.ts';
 import type { Finding, GateInput } from './gates.ts';
 import { enforcedPolicies, warningPolicies } from './policies.ts';
-import { formalProblem, nameOf, type Review, readable, reviewerProblem } from './reviews.ts';
+import { formalProblem, MOST_REJECTED, nameOf, type Review, readable, reviewerProblem } from './reviews.ts';
 
 /** An approval as the status records it. */
 export type Approval = { review: string; uid: string; reviewer: string; specHash: string };
-
-/** So many reviews that do not count are named, each with why. */
-const MOST_REJECTED = 4;
 
 /** Approvals that enforced policies want and that are missing. */
 export function approvalGate(input: GateInput): Finding[] {

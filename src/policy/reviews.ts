@@ -8,6 +8,9 @@ import { printable } from '../text.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
 
+/** So many reviews that do not count are named in a message, each with why. */
+export const MOST_REJECTED = 4;
+
 /** What the API server says of a reviewer: whether they hold the verb approve still, and as which authors they may act. */
 export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[] };
 

@@ -4,7 +4,15 @@
 // manifests again undoes none.
 
 import type { Finding } from './gates.ts';
-import { formalProblem, nameOf, type Review, readable, reviewerProblem, strangerProblem } from './reviews.ts';
+import {
+  formalProblem,
+  MOST_REJECTED,
+  nameOf,
+  type Review,
+  readable,
+  reviewerProblem,
+  strangerProblem,
+} from './reviews.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** A stop for good; a request that was denied before it gave anything is Denied, all else Revoked. */
@@ -38,7 +46,8 @@ export function agentSuspension(snapshot: Snapshot): Finding[] {
   if (!review) return [];
   const { name } = review.spec.target;
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} agentidentity/${name}`;
-  const message = `${told(review, `suspended AgentIdentity ${name}`)}; a reviewer lifts it by: ${command}`;
+  const useless = uselessResumes(snapshot, snapshot.reviews.ofIdentity, review);
+  const message = `${told(review, `suspended AgentIdentity ${name}`)}; a reviewer lifts it by: ${command}${useless}`;
   return [{ reason: 'AgentSuspended', message }];
 }
 
@@ -47,7 +56,8 @@ export function grantSuspension(snapshot: Snapshot): Finding[] {
   const review = suspending(snapshot, snapshot.reviews.ofGrant);
   if (!review) return [];
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} ${review.spec.target.name}`;
-  const message = `${told(review, 'suspended it')}; a reviewer who did not write it lifts it by: ${command}`;
+  const useless = uselessResumes(snapshot, snapshot.reviews.ofGrant, review);
+  const message = `${told(review, 'suspended it')}; a reviewer who did not write it lifts it by: ${command}${useless}`;
   return [{ reason: 'SuspendedByReview', message }];
 }
 
@@ -78,6 +88,18 @@ function later(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], susp
     (review) =>
       review.spec.decision === 'Resume' && madeAt(review) > madeAt(suspend) && !formalProblem(snapshot, review),
   );
+}
+
+/** What to know about resumes that were made since and lift nothing. */
+function uselessResumes(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], suspend: Review): string {
+  const why = readable(reviews)
+    .filter((review) => review.spec.decision === 'Resume' && madeAt(review) >= madeAt(suspend))
+    .map((review) => {
+      const late = madeAt(review) > madeAt(suspend) ? undefined : 'it is not later than the suspension, make another';
+      const because = formalProblem(snapshot, review) ?? late ?? reviewerProblem(snapshot, review);
+      return `AgentReview ${review.metadata.name}: ${because}`;
+    });
+  return why.length > 0 ? `. What does not count: ${why.slice(-MOST_REJECTED).join('; ')}` : '';
 }
 
 function stopping(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review[] {

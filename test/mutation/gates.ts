@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const lists = [
   { file: 'src/policy/gates.ts', from: 'const GATES: Gate[] = [', to: '];' },
   { file: 'src/policy/policies.ts', from: '  return [\n    ...unguarded', to: '  ];' },
-  { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? ending', to: '\n' },
+  { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? stopped', to: '\n' },
 ];
 
 type Mutant = { file: string; gate: string; source: string };
@@ -35,7 +35,7 @@ async function mutants(): Promise<Mutant[]> {
       part,
       gate,
     }));
-    const names = [...list.matchAll(/^ {2}(\w+Gate),$/gm)].map(([part, gate = '']) => ({ part, gate }));
+    const names = [...list.matchAll(/^ {2}(\w+),$/gm)].map(([part, gate = '']) => ({ part, gate }));
     for (const { part, gate } of [...chain, ...names, ...mapped]) found.push({ file, gate, source: without(part, '') });
     for (const { part, gate } of spread) found.push({ file, gate, source: without(part, '...[]') });
   }

@@ -28,8 +28,8 @@ const stamp = mutating({
       expression: `variables.sameSpec && !variables.stamped
   ? (has(object.stamps) ? [JSONPatch{op: "remove", path: "/stamps"}] : [])
   : [JSONPatch{op: "add", path: "/stamps", value: {
-      "creator": variables.stamped ? ${stampOf('oldObject.stamps.creator')} : ${stampOf('request.userInfo')},
-      "requester": variables.sameSpec ? ${stampOf('oldObject.stamps.requester')} : ${stampOf('request.userInfo')},
+      "creator": dyn(variables.stamped ? ${stampOf('oldObject.stamps.creator')} : ${stampOf('request.userInfo')}),
+      "requester": dyn(variables.sameSpec ? ${stampOf('oldObject.stamps.requester')} : ${stampOf('request.userInfo')}),
       "authors": dyn((variables.authors + (variables.known ? [] : [request.userInfo.username])).map(author, author))}}]`,
     },
   ],

@@ -83,15 +83,19 @@ describe('a grant and what people decide about it', function () {
     return found;
   }
 
-  const ask = async (by: Client, ref: { namespace: string; name: string }, duration = '1h') => {
-    await stage().poll(
+  /** Creates a grant; who was let in a moment ago is kept waiting for that. */
+  const created = (by: Client, ref: { namespace: string; name: string }) =>
+    stage().poll(
       () =>
-        by.createRaw(`${api}/namespaces/${ref.namespace}/agentgrants`, grantManifest(ref, { duration })).then(
-          () => true,
-          () => false,
+        by.createRaw(`${api}/namespaces/${ref.namespace}/agentgrants`, grantManifest(ref)).then(
+          () => 'created',
+          (error: Error) => error.message,
         ),
-      (done) => done,
+      (answer) => answer === 'created',
     );
+
+  const ask = async (by: Client, ref: { namespace: string; name: string }) => {
+    await created(by, ref);
     return stage().phase(ref, 'AwaitingApproval', 'ApprovalMissing');
   };
 
@@ -138,6 +142,7 @@ describe('a grant and what people decide about it', function () {
     await ask(carol, ref);
     await dave.patch(agentGrants, ref, { spec: { validity: { duration: '2h' } } }, { type: 'merge' });
     await carol.patch(agentGrants, ref, { spec: { validity: { duration: '3h' } } }, { type: 'merge' });
+    await stage().until(stage().seen.grants, ref, (now) => now?.status.observedGeneration === 3);
     const edited = await stage().phase(ref, 'AwaitingApproval');
     expect(edited.stamps?.authors).to.deep.equal(['carol', 'dave']);
     await review(carol, edited, 'Approve');
@@ -154,6 +159,26 @@ describe('a grant and what people decide about it', function () {
     await agent.until(podsOf(namespace), 200);
   });
 
+  it('is not given by an approval where its author does not hold what it hands out', async () => {
+    const { namespace, agent, ref } = await setting('review-lacking');
+    const [peter, rita] = [await person('peter'), await person('rita')];
+    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/roles`, {
+      metadata: { name: 'asks' },
+      rules: [{ apiGroups: ['hallpass.dev'], resources: ['agentgrants'], verbs: ['create'] }],
+    });
+    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
+      metadata: { name: 'asks' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'asks' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'peter' }],
+    });
+    await created(peter, ref);
+    const asked = await stage().phase(ref, 'Pending', 'CreatorLacksPermission');
+    await review(rita, asked, 'Approve');
+    await stage().until(stage().seen.grants, ref, (now) => now?.status.approvals?.length === 1);
+    await stage().phase(ref, 'Pending', 'CreatorLacksPermission');
+    expect(await agent.asks(podsOf(namespace))).to.equal(403);
+  });
+
   it('needs a new approval when the spec is swapped after the first of two', async () => {
     const { namespace, agent, ref } = await setting('review-swap', [{ why: 'a test', count: 2 }]);
     const [carol, rita, rob] = [await person('carol'), await person('rita'), await person('rob')];
@@ -162,6 +187,7 @@ describe('a grant and what people decide about it', function () {
     await says(ref, 'has 1 (rita)');
     await carol.patch(agentGrants, ref, { spec: { validity: { duration: '20h' } } }, { type: 'merge' });
     await says(ref, 'edited since');
+    await stage().until(stage().seen.grants, ref, (now) => now?.status.observedGeneration === 2);
     const swapped = await stage().phase(ref, 'AwaitingApproval');
     await review(rob, swapped, 'Approve');
     await says(ref, 'has 1 (rob)');
@@ -253,13 +279,17 @@ describe('a grant and what people decide about it', function () {
     await stage().phase(ref, 'Suspended', 'SuspendedByReview');
     await stage().admin.patch(agentGrants, ref, { spec: { task: { ref: 'again' } } }, { type: 'merge' });
     const edited = await stage().phase(ref, 'Pending', 'SuspendedByReview');
-    // The author's word lifts nothing.
-    await bind(namespace, 'hallpass-test-admin', 'hallpass-reviewer');
     await stage().admin.delete(agentGrants, ref);
     await stage().until(stage().seen.grants, ref, (now) => now?.metadata.uid !== edited.metadata.uid);
     await carol.createRaw(`${api}/namespaces/${namespace}/agentgrants`, grantManifest(ref, { task: 'another' }));
     const anew = await stage().phase(ref, 'Pending', 'SuspendedByReview');
+    // Of the same second, a Resume would count for nothing.
+    await stage().poll(
+      async () => Date.now(),
+      (now) => now >= from + 1_500,
+    );
     await review(carol, anew, 'Resume');
+    await says(ref, 'carol wrote what it is about');
     expect(await agent.asks(podsOf(namespace))).to.equal(403);
     await review(rita, anew, 'Resume');
     await stage().phase(ref, 'Active');

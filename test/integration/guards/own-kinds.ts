@@ -14,6 +14,7 @@ const grantSchema = z.object({
   metadata: z.object({ finalizers: z.array(z.string()).optional() }),
   stamps: z.object({ creator: stampSchema, requester: stampSchema }),
 });
+const authorsSchema = z.object({ stamps: z.object({ authors: z.array(z.string()) }) });
 const stampsOf = (object: unknown) => grantSchema.parse(object).stamps;
 const path = (name: string) => `${made.ours}/agentgrants/${name}`;
 const status = (name: string) => `${path(name)}/status`;
@@ -52,6 +53,17 @@ export function stamps(twins: () => Twins): void {
     const edit = { spec: { validity: { duration: '2h' } }, stamps: forged };
     const after = await succeed(callers().owner, { method: 'PATCH', path: path('changed'), body: edit });
     expect(stampsOf(after)).to.deep.equal({ creator: editor, requester: owner });
+  });
+
+  it('remember everybody who wrote the spec, each once, whatever a manifest says', async () => {
+    const authorsOf = (object: unknown) => authorsSchema.parse(object).stamps.authors;
+    await succeed(callers().editor, made.grant('shared', { stamps: { ...forged, authors: ['the-boss'] } }));
+    const edit = (duration: string) => ({ spec: { validity: { duration } }, stamps: { ...forged, authors: [] } });
+    const call = (body: object) => ({ method: 'PATCH', path: path('shared'), body }) as const;
+    expect(authorsOf(await succeed(callers().owner, call(edit('2h'))))).to.deep.equal(['editor', 'owner']);
+    expect(authorsOf(await succeed(callers().editor, call(edit('3h'))))).to.deep.equal(['editor', 'owner']);
+    const label = { metadata: { labels: { a: 'b' } }, stamps: { ...forged, authors: [] } };
+    expect(authorsOf(await succeed(callers().root, call(label)))).to.deep.equal(['editor', 'owner']);
   });
 
   it('take no groups from server-side apply', async () => {

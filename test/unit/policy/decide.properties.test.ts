@@ -2,11 +2,24 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { ParsedGrant } from '../../../src/api/grant.ts';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
-import { grant, identity, MINUTE, NOON, namespace, policy, receipt, snapshot } from './snapshots.ts';
+import {
+  agentReview,
+  grant,
+  identity,
+  MINUTE,
+  mayReview,
+  NOON,
+  namespace,
+  policy,
+  receipt,
+  review,
+  snapshot,
+} from './snapshots.ts';
 
 const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({
   verbs: fc.subarray(['get', 'list', 'watch', '*'], { minLength: 1 }),
@@ -50,6 +63,7 @@ const policySpec = fc
       maxActiveGrants: fc.integer({ min: 1, max: 3 }),
     }),
     freeze: fc.constantFrom(undefined, undefined, undefined, { reason: 'an incident' }),
+    approvals: fc.constantFrom(undefined, undefined, [{ why: 'a test', count: 1 }], [{ why: 'a test', count: 2 }]),
     enforcement: fc.constantFrom('Enforce', 'Enforce', 'Warn'),
   })
   .map((spec): Record<string, unknown> => JSON.parse(JSON.stringify(spec)));
@@ -69,7 +83,13 @@ const view: fc.Arbitrary<NamespaceView> = fc.record({
   dataSensitivity: fc.constantFrom(undefined, undefined, 'public', 'confidential'),
   // Most allow every wildcard, so that other gates get their turn.
   policies: fc.oneof(
-    { weight: 6, arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: [everything] })]) },
+    { weight: 5, arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: [everything] })]) },
+    {
+      weight: 2,
+      arbitrary: fc.constant<ParsedPolicy[]>([
+        policy({ allow: [everything], approvals: [{ why: 'a test', count: 1 }] }),
+      ]),
+    },
     {
       weight: 2,
       arbitrary: fc
@@ -107,6 +127,14 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     ),
     intact: fc.boolean(),
     minute: fc.integer({ min: 0, max: 70 }),
+    decisions: fc.constantFrom<string[]>(
+      [],
+      [],
+      ['Approve'],
+      ['Approve', 'Approve'],
+      ['Suspend', 'Resume'],
+      ['Suspend'],
+    ),
   })
   .map((o) => {
     const spec = { permissions: JSON.parse(JSON.stringify(o.permissions)), validity: o.validity };
@@ -129,8 +157,20 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       authorsLack: { creator: o.lacks, requester: o.lacks },
       guardProblems: o.guardProblems,
       intact: o.intact,
+      reviews: { ofGrant: o.decisions.map((decision, at) => reviewed(of, decision, `reviewer-${at}`)), ofIdentity: [] },
+      reviewers: mayReview('reviewer-0', 'reviewer-1', 'one-more'),
     });
   });
+
+/** A review by somebody, of what stands there; those with later names are later. */
+const reviewed = (of: ParsedGrant, decision: string, by: string) => {
+  const creationTimestamp = `2026-03-01T11:0${by.at(-1)?.replace(/\D/, '9')}:00Z`;
+  return review(of, {
+    spec: { decision },
+    metadata: { name: by, uid: by, creationTimestamp },
+    reviewer: { username: by },
+  });
+};
 
 /** Policies of one name are one object, so that those of two namespaces have two. */
 const named = (namespace: string, view: NamespaceView): NamespaceView => ({
@@ -228,7 +268,28 @@ describe('the decision, by law', () => {
     }),
   );
 
-  it('gives no more for a policy that denies, limits or freezes more', () => {
+  it(
+    'gives no more for what somebody stops, or for the word of who wrote the request',
+    law((input) => {
+      if (decide(input).phase === 'Active') return;
+      const { ofGrant, ofIdentity } = input.reviews;
+      const own = (decision: string) =>
+        review(input.grant, { spec: { decision }, metadata: { uid: 'one-more' }, reviewer: { username: 'jane' } });
+      for (const more of [
+        ...['Suspend', 'Revoke', 'Deny'].map((decision) => reviewed(input.grant, decision, 'one-more')),
+        own('Approve'),
+        own('Resume'),
+      ]) {
+        expect(decide({ ...input, reviews: { ofGrant: [...ofGrant, more], ofIdentity } }).phase).to.not.equal('Active');
+      }
+      const agent = agentReview({ spec: { decision: 'Suspend' } });
+      expect(decide({ ...input, reviews: { ofGrant, ofIdentity: [...ofIdentity, agent] } }).phase).to.not.equal(
+        'Active',
+      );
+    }),
+  );
+
+  it('gives no more for a policy that denies, limits or freezes more, or wants more approvals', () => {
     fc.assert(
       fc.property(snapshots, policySpec, (input, { allow: _, enforcement: __, ...spec }) => {
         if (decide(input).phase === 'Active') return;
@@ -281,7 +342,7 @@ describe('the decision, by law', () => {
   });
 
   it(
-    'is the same whatever order policies and their lines come in',
+    'is the same whatever order policies, their lines and reviews come in',
     law((input) => {
       const turned = [...input.namespaces].reverse().map(([name, view]): [string, NamespaceView] => {
         const policies = [...view.policies].reverse().map((one): ParsedPolicy => {
@@ -292,7 +353,8 @@ describe('the decision, by law', () => {
         return [name, { ...view, policies }];
       });
       const { phase, access, term } = decide(input);
-      const again = decide({ ...input, namespaces: new Map(turned) });
+      const reviews = { ...input.reviews, ofGrant: [...input.reviews.ofGrant].reverse() };
+      const again = decide({ ...input, reviews, namespaces: new Map(turned) });
       expect({ phase: again.phase, access: again.access, term: again.term }).to.deep.equal({ phase, access, term });
     }),
   );
@@ -312,6 +374,14 @@ describe('the decision, by law', () => {
 
   it('is Active somewhere in what is generated, or these laws would say little', () => {
     const phases = fc.sample(snapshots, { numRuns: 3000, seed: 1 }).map((input) => decide(input).phase);
-    expect([...new Set(phases)]).to.include.members(['Active', 'Pending', 'Suspended', 'Expired', 'Revoked', 'Denied']);
+    expect([...new Set(phases)]).to.include.members([
+      'Active',
+      'Pending',
+      'AwaitingApproval',
+      'Suspended',
+      'Expired',
+      'Revoked',
+      'Denied',
+    ]);
   });
 });

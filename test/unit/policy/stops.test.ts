@@ -71,17 +71,22 @@ describe('Resume', () => {
     );
   });
 
-  const useless: [string, ParsedReview][] = [
-    ['an earlier one', resume({ metadata: { creationTimestamp: '2026-03-01T10:00:00Z' } })],
-    ['one of the same second', resume({ metadata: { creationTimestamp: '2026-03-01T11:00:00Z' } })],
-    ["the author's", resume({ reviewer: { username: 'jane' } })],
-    ['one of another grant that had the name', resume({ target: { uid: 'before' } })],
-    ['one of an earlier request', resume({ target: { specHash: 'v1-other' } })],
+  const useless: [string, ParsedReview, string][] = [
+    ['an earlier one', resume({ metadata: { creationTimestamp: '2026-03-01T10:00:00Z' } }), ''],
+    [
+      'one of the same second',
+      resume({ metadata: { creationTimestamp: '2026-03-01T11:00:00Z' } }),
+      'resume-1: it is not later than the suspension, make another',
+    ],
+    ["the author's", resume({ reviewer: { username: 'jane' } }), 'resume-1: jane wrote what it is about'],
+    ['one of another grant that had the name', resume({ target: { uid: 'before' } }), 'another grant'],
+    ['one of an earlier request', resume({ target: { specHash: 'v1-other' } }), 'edited since'],
   ];
-  for (const [what, made] of useless) {
+  for (const [what, made, because] of useless) {
     it(`lifts nothing when it is ${what}`, () => {
-      const { phase, askReviewers } = decide(live({ ...ofGrant(suspend, made), reviewers: undefined }));
+      const { phase, askReviewers, reasons } = decide(live({ ...ofGrant(suspend, made), reviewers: undefined }));
       expect([phase, askReviewers]).to.deep.equal(['Suspended', []]);
+      expect(reasons[0]?.message).to.contain(because);
       expect(decide(live({ ...ofGrant(suspend, made), reviewers: mayReview('resume-uid') })).phase).to.equal(
         'Suspended',
       );
