@@ -59,7 +59,7 @@ async function firstFailure(checkout: string): Promise<string | undefined> {
 
 const checkout = await mkdtemp(join(tmpdir(), 'hallpass-mutants-'));
 try {
-  for (const part of ['src', 'test', 'deploy', 'package.json', '.mocharc.json']) {
+  for (const part of ['src', 'test', 'deploy', 'docs', 'package.json', '.mocharc.json']) {
     await cp(join(root, part), join(checkout, part), { recursive: true }).catch((error) => {
       if (error.code !== 'ENOENT') throw error;
     });
