@@ -5,6 +5,7 @@ import { agentGrantKind, agentGrants } from '../../src/api/grant.ts';
 import { agentIdentityKind } from '../../src/api/identity.ts';
 import { agentPolicyKind } from '../../src/api/policy.ts';
 import { agentReceiptKind, agentReceipts } from '../../src/api/receipt.ts';
+import { agentReviewKind } from '../../src/api/review.ts';
 import type { Client } from '../../src/kube/client.ts';
 import type { ControlPlane, KubectlResult } from '../controlplane/controlplane.ts';
 import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
@@ -63,7 +64,7 @@ describe('the kinds on the API server', () => {
     const crds: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[] =
       JSON.parse(stdout).items;
     expect(crds.map((crd) => crd.metadata.name)).to.have.members(
-      [agentGrantKind, agentIdentityKind, agentPolicyKind, agentReceiptKind].map(
+      [agentGrantKind, agentIdentityKind, agentPolicyKind, agentReceiptKind, agentReviewKind].map(
         (kind) => customResourceDefinition(kind).metadata.name,
       ),
     );
@@ -76,8 +77,8 @@ describe('the kinds on the API server', () => {
 
   it('have short names and one category, which no other product uses', async () => {
     const { stdout } = await cluster.kubectl(['api-resources', '--categories=hallpass', '--no-headers']);
-    for (const word of ['agentid', 'aggrant', 'agpol', 'agrec']) expect(stdout).to.contain(word);
-    expect(stdout.trim().split('\n')).to.have.length(4);
+    for (const word of ['agentid', 'aggrant', 'agpol', 'agrec', 'agreview']) expect(stdout).to.contain(word);
+    expect(stdout.trim().split('\n')).to.have.length(5);
   });
 
   describe('refuse, naming field and remedy,', () => {
