@@ -36,6 +36,11 @@ const reviewed = validating({
       says: `"you may not review " + ${plural} + " " + object.spec.target.name + " in namespace " + request.namespace + ": it takes the verb approve on it; a cluster admin binds ClusterRole hallpass-reviewer to you in that namespace"`,
     },
     {
+      holds: 'request.operation != "CREATE" || object.metadata.?ownerReferences.orValue([]).size() == 0',
+      message:
+        'metadata.ownerReferences: a review has no owner, with whose end the garbage collector would undo what was decided. Leave them out',
+    },
+    {
       holds: `request.operation != "UPDATE" || ${harmlessUpdate(['.spec', '.stamps'])}`,
       message: 'a review is a decision that was made and never changes: make another one',
     },

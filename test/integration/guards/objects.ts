@@ -42,13 +42,14 @@ export const binding = (user: string, role: string): Call => ({
 });
 
 /** A review of the grant `reviewed`, in the namespace `team` unless told otherwise. */
-export const review = (name: string, o: { decision?: string; stamps?: unknown; target?: object } = {}): Call => ({
+type ReviewParts = { decision?: string; stamps?: unknown; target?: object; ownerReferences?: object[] };
+export const review = (name: string, o: ReviewParts = {}): Call => ({
   method: 'POST',
   path: `${ours}/agentreviews`,
   body: {
     apiVersion: 'hallpass.dev/v1alpha1',
     kind: 'AgentReview',
-    metadata: { name },
+    metadata: { name, ...(o.ownerReferences && { ownerReferences: o.ownerReferences }) },
     spec: {
       target: { kind: 'AgentGrant', name: 'reviewed', uid, generation: 1, specHash: 'v1-0', ...o.target },
       decision: o.decision ?? 'Approve',

@@ -41,6 +41,15 @@ export function reviews(twins: () => Twins): void {
     });
   });
 
+  it('belongs to nothing, with whose end the garbage collector would undo it', async () => {
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '5f0c1d3e-0000-4000-8000-000000000001' };
+    const call = made.review('owned', { decision: 'Suspend', ownerReferences: [owner] });
+    await refusedByGuard(twins(), 'owner', call, {
+      by: 'hallpass-reviews',
+      says: /metadata.ownerReferences: .*Leave them out/,
+    });
+  });
+
   it('never changes: neither its stamps nor what was decided', async () => {
     const path = `${made.ours}/agentreviews/kept`;
     for (const { callers } of Object.values(twins())) await succeed(callers.owner, made.review('kept'));
