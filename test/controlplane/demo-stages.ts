@@ -3,7 +3,6 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { binary } from './binaries.ts';
@@ -152,7 +151,7 @@ export async function clusterStage(kubeconfig: string): Promise<Stage> {
       await scale(0);
       const pods = ['pods', system, '--selector=app.kubernetes.io/name=hallpass'];
       await kubectl(['delete', ...pods, '--force', '--grace-period=0']);
-      while ((await kubectl(['get', ...pods, '--output=name'])) !== '') await delay(200);
+      await kubectl(['wait', ...pods, '--for=delete', '--timeout=60s']);
       return `the Deployment is scaled from ${replicas} to 0 and its pods are deleted without grace: hallpass is gone`;
     },
     async reviveHallpass() {
