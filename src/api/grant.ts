@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
-import { nameMissing, nameRule, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { nameRule, openEnvelope, type Parsed, readObject, readStamps } from './object.ts';
 import { permission } from './permission.ts';
 import { specHash } from './request.ts';
 import {
@@ -256,11 +256,7 @@ export function parseGrant(value: unknown): ParsedGrant {
   const envelope = openEnvelope(value);
   const kind = { spec: grantSpec, status: grantStatus, rules: [nameRule] };
   const object = { ...readObject('AgentGrant', kind, envelope), hash: specHash(envelope.spec) };
-  if (envelope.stamps === undefined) return object;
-  const stamps = grantStamps.safeParse(envelope.stamps, { error: nameMissing });
-  if (stamps.success) return { ...object, stamps: stamps.data };
-  const { spec: _refused, ...rest } = object;
-  return { ...rest, invalid: object.invalid ?? problems('stamps', stamps.error) };
+  return readStamps(object, grantStamps, envelope);
 }
 
 export const agentGrants: Resource<ParsedGrant> = {

@@ -61,6 +61,12 @@ export function serviceAccountUser(namespace: string, identity: string): string 
   return `system:serviceaccount:${namespace}:${serviceAccountName(identity)}`;
 }
 
+/** The ServiceAccount that a user name is of; undefined when it is of none. */
+export function serviceAccountOf(username: string): { namespace: string; name: string } | undefined {
+  const [, namespace, name] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username) ?? [];
+  return namespace === undefined || name === undefined ? undefined : { namespace, name };
+}
+
 /** Whether a user name is that of an agent's ServiceAccount, in any namespace. */
 export function isAgentUser(username: string): boolean {
   return /^system:serviceaccount:[^:]+:hallpass-/.test(username);

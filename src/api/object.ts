@@ -68,14 +68,14 @@ export const nameRule: Rule<{ metadata: { name: string } }> = {
 };
 
 /** The first three things that are wrong, as `field: rule`, for people. */
-export function problems(field: string, error: z.ZodError): string {
+function problems(field: string, error: z.ZodError): string {
   const all = error.issues.map((issue) => `${fieldName([field, ...issue.path])}: ${issue.message}`);
   const more = all.length > 3 ? `; and ${all.length - 3} more` : '';
   return all.slice(0, 3).join('; ') + more;
 }
 
 /** zod's own message for a missing field speaks of JavaScript. */
-export function nameMissing(issue: { code?: string; input?: unknown }): string | undefined {
+function nameMissing(issue: { code?: string; input?: unknown }): string | undefined {
   return issue.code === 'invalid_type' && issue.input === undefined ? 'is required' : undefined;
 }
 
@@ -96,6 +96,22 @@ export function readLoosely<S extends z.ZodObject>(schema: S, value: unknown): z
   if (!fields.success) return schema.parse({});
   const bad = new Set(whole.error.issues.map((issue) => issue.path[0]));
   return schema.parse(Object.fromEntries(Object.entries(fields.data).filter(([key]) => !bad.has(key))));
+}
+
+/**
+ * Adds the stamps that admission set to an object that was read. Where they can't be read, nobody knows whose it is, so that it
+ * counts as one that has no valid spec.
+ */
+export function readStamps<T extends { spec?: unknown; invalid?: string }, Stamps extends z.ZodType>(
+  object: T,
+  schema: Stamps,
+  { stamps }: Envelope,
+): T | (Omit<T, 'spec'> & { invalid: string }) | (T & { stamps: z.output<Stamps> }) {
+  if (stamps === undefined) return object;
+  const parsed = schema.safeParse(stamps, { error: nameMissing });
+  if (parsed.success) return { ...object, stamps: parsed.data };
+  const { spec: _refused, ...rest } = object;
+  return { ...rest, invalid: object.invalid ?? problems('stamps', parsed.error) };
 }
 
 /** Reads the parts that every kind of ours has. `rules` are those about the object as a whole. */

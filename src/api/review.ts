@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
-import { nameMissing, openEnvelope, type Parsed, problems, readObject } from './object.ts';
+import { openEnvelope, type Parsed, readObject, readStamps } from './object.ts';
 import { integer, line, objectName, PRINTABLE, required, ruled, text, uid } from './schema.ts';
 import { stamp } from './stamp.ts';
 
@@ -133,11 +133,7 @@ export const agentReviewKind: KindDefinition = {
 export function parseReview(value: unknown): ParsedReview {
   const envelope = openEnvelope(value);
   const object = readObject('AgentReview', { spec: reviewSpec, status: reviewStatus, rules: [] }, envelope);
-  if (envelope.stamps === undefined) return object;
-  const stamps = reviewStamps.safeParse(envelope.stamps, { error: nameMissing });
-  if (stamps.success) return { ...object, stamps: stamps.data };
-  const { spec: _refused, ...rest } = object;
-  return { ...rest, invalid: object.invalid ?? problems('stamps', stamps.error) };
+  return readStamps(object, reviewStamps, envelope);
 }
 
 export const agentReviews: Resource<ParsedReview> = {

@@ -1,7 +1,7 @@
 // Whether those who reviewed a grant may have: asked of the API server.
 
 import type { ParsedGrant } from '../api/grant.ts';
-import { GROUP } from '../api/names.ts';
+import { GROUP, serviceAccountOf } from '../api/names.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { authorsOf, type Review, type ReviewerStanding } from '../policy/reviews.ts';
 import type { AuthorCheck } from './authors.ts';
@@ -27,13 +27,12 @@ export async function askReviewers(
 
 /** The author's name when the reviewer may act as them: by impersonation, or, as a ServiceAccount, by its tokens or pods. */
 async function mayActAs(check: AuthorCheck, reviewer: Stamp, author: string): Promise<string | undefined> {
-  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(author);
-  const [, namespace = '', name = ''] = account ?? [];
+  const account = serviceAccountOf(author);
   const ways = account
     ? [
-        { verb: 'impersonate', resource: 'serviceaccounts', namespace, name },
-        { verb: 'create', resource: 'serviceaccounts', subresource: 'token', namespace, name },
-        { verb: 'create', resource: 'pods', namespace },
+        { verb: 'impersonate', resource: 'serviceaccounts', ...account },
+        { verb: 'create', resource: 'serviceaccounts', subresource: 'token', ...account },
+        { verb: 'create', resource: 'pods', namespace: account.namespace },
       ]
     : [{ verb: 'impersonate', resource: 'users', name: author }];
   const may = await Promise.all(ways.map((way) => check.may(reviewer, way)));

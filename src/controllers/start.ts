@@ -163,7 +163,7 @@ export function startControllers(o: Options): {
     start('receipts', 2, (key) => retire(cluster, o.receiptRetention, key)),
     start('authors', 1, async () => {
       authors.forget();
-      for (const { metadata } of caches.grants.list().filter(waitsForAuthors)) queues.grants.add(keyOf(metadata));
+      for (const { metadata } of caches.grants.list().filter(hangsOnRights)) queues.grants.add(keyOf(metadata));
       return undefined;
     }),
   ];
@@ -185,7 +185,8 @@ function isWarned({ status }: ParsedGrant): boolean {
   return (status.warnings ?? []).some(({ reason }) => !WARNING_REASONS.some((own) => own === reason));
 }
 
-function waitsForAuthors({ status }: ParsedGrant): boolean {
+/** Whether its verdict hangs on what people may do: its authors, or those who reviewed it. */
+function hangsOnRights({ status }: ParsedGrant): boolean {
   const waits = [
     'CreatorLacksPermission',
     'RequesterLacksPermission',

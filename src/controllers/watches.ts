@@ -121,9 +121,9 @@ export function watchChanges(o: {
   caches.reviews.subscribe(({ object, initial }) => {
     if (initial || !object.spec) return;
     const { target, decision } = object.spec;
-    const key = keyOf({ namespace: object.metadata.namespace, name: target.name });
-    const grant = caches.grants.get(refOf(key));
-    const found = target.kind === 'AgentIdentity' ? caches.grants.byIndex(INDEX.agent, key) : grant ? [grant] : [];
+    const ref = { namespace: object.metadata.namespace, name: target.name };
+    const ofAgent = target.kind === 'AgentIdentity';
+    const found = ofAgent ? caches.grants.byIndex(INDEX.agent, keyOf(ref)) : [caches.grants.get(ref) ?? []].flat();
     enqueueGrants(found.filter(isOpen), isStop(decision) ? URGENT : NORMAL);
   });
 

@@ -3,7 +3,15 @@
 import type { ParsedPolicy } from '../api/policy.ts';
 import type { Finding, GateInput } from './gates.ts';
 import { enforcedPolicies, warningPolicies } from './policies.ts';
-import { formalProblem, MOST_REJECTED, nameOf, type Review, readable, reviewerProblem } from './reviews.ts';
+import {
+  formalProblem,
+  nameOf,
+  type Rejected,
+  type Review,
+  readable,
+  rejectedNote,
+  reviewerProblem,
+} from './reviews.ts';
 
 /** An approval as the status records it. */
 export type Approval = { review: string; uid: string; reviewer: string; specHash: string };
@@ -26,8 +34,6 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
   if (wanted.length === 0) return [];
   const { counting, rejected } = weighed(input);
   const { namespace = '', name } = input.grant.metadata;
-  const useless = rejected.map(({ review, because }) => `AgentReview ${review.metadata.name}: ${because}`);
-  const note = useless.length > 0 ? `. What does not count: ${useless.slice(0, MOST_REJECTED).join('; ')}` : '';
   return wanted.flatMap(({ policy, line, why, count, groups }): Finding[] => {
     const from = [...new Set(counting.filter((review) => isOneOf(review, groups)).map(nameOf))];
     if (from.length >= count) return [];
@@ -36,7 +42,7 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
     return [
       {
         reason: 'ApprovalMissing',
-        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (AgentPolicy ${policy}, spec.approvals[${line}]: ${why}); a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${note}`,
+        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (AgentPolicy ${policy}, spec.approvals[${line}]: ${why}); a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
       },
     ];
   });
@@ -69,7 +75,7 @@ function approving({ reviews }: GateInput): Review[] {
 
 function weighed(input: GateInput) {
   const counting: Review[] = [];
-  const rejected: { review: Review; because: string }[] = [];
+  const rejected: Rejected[] = [];
   for (const review of approving(input)) {
     const because = formalProblem(input, review) ?? reviewerProblem(input, review);
     if (because === undefined) counting.push(review);

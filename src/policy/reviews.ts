@@ -2,14 +2,14 @@
 // that was looked at, and only from somebody who did not write it and can't act as one who did.
 
 import { MOST_AUTHORS, type ParsedGrant } from '../api/grant.ts';
-import { isAgentUser } from '../api/names.ts';
+import { isAgentUser, serviceAccountOf } from '../api/names.ts';
 import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
 import { printable } from '../text.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** So many reviews that do not count are named in a message, each with why. */
-export const MOST_REJECTED = 4;
+/** So many reviews that do not count are named in a message. */
+const MOST_REJECTED = 4;
 
 /** What the API server says of a reviewer: whether they hold the verb approve still, and as which authors they may act. */
 export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[] };
@@ -33,15 +33,16 @@ export function strangerProblem(
   { grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>,
   { stamps: { reviewer } }: Review,
 ): string | undefined {
-  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(reviewer.username);
+  const account = serviceAccountOf(reviewer.username);
   if (!account) return undefined;
   if (isAgentUser(reviewer.username)) return `${reviewer.username} is an agent, and agents review nothing`;
-  const [, namespace, name] = account;
   const policies = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
   const named = policies
     .filter(isEnforced)
     .some(({ spec }) =>
-      spec?.reviewers?.serviceAccounts?.some((each) => each.namespace === namespace && each.name === name),
+      spec?.reviewers?.serviceAccounts?.some(
+        (each) => each.namespace === account.namespace && each.name === account.name,
+      ),
     );
   if (named) return undefined;
   return `${reviewer.username} is a ServiceAccount, which no AgentPolicy names as a reviewer (spec.reviewers.serviceAccounts)`;
@@ -82,6 +83,21 @@ export function reviewerProblem(snapshot: Reviewed, review: Review): string | un
   if (author !== undefined) return `${nameOf(review)} may act as ${printable(author)}, who wrote what it is about`;
   if (!standing.mayApprove) return `${nameOf(review)} does not hold the verb approve any more`;
   return undefined;
+}
+
+/** A review that does not count, with why. */
+export type Rejected = { review: Review; because: string };
+
+/** What a message adds about the latest reviews that do not count; empty when there are none. */
+export function rejectedNote(rejected: Rejected[]): string {
+  if (rejected.length === 0) return '';
+  const latest = rejected.toSorted((a, b) => madeAt(a.review) - madeAt(b.review)).slice(-MOST_REJECTED);
+  return `. What does not count: ${latest.map(({ review, because }) => `AgentReview ${review.metadata.name}: ${because}`).join('; ')}`;
+}
+
+/** When a review was made, in milliseconds since the epoch; the API server stamps whole seconds. */
+export function madeAt({ metadata }: Review): number {
+  return Date.parse(metadata.creationTimestamp ?? '') || 0;
 }
 
 /** A live grant rests on the approvals that it began with, as long as they are there: narrowing it needs no new ones. */

@@ -3,13 +3,15 @@
 // A stop goes by the name of what it is about, whatever is behind that name now: deleting and creating anew, editing, or applying
 // manifests again undoes none.
 
+import type { ParsedReview } from '../api/review.ts';
 import type { Finding } from './gates.ts';
 import {
   formalProblem,
-  MOST_REJECTED,
+  madeAt,
   nameOf,
   type Review,
   readable,
+  rejectedNote,
   reviewerProblem,
   strangerProblem,
 } from './reviews.ts';
@@ -70,20 +72,20 @@ export function resumes(snapshot: Snapshot): Review[] {
 }
 
 /** The review by which what it is about is suspended now; undefined when it isn't. */
-function suspending(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review | undefined {
+function suspending(snapshot: Snapshot, reviews: ParsedReview[]): Review | undefined {
   const last = lastSuspend(snapshot, reviews);
   const lifted = last && later(snapshot, reviews, last).some((review) => !reviewerProblem(snapshot, review));
   return lifted ? undefined : last;
 }
 
-function lastSuspend(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review | undefined {
+function lastSuspend(snapshot: Snapshot, reviews: ParsedReview[]): Review | undefined {
   return stopping(snapshot, reviews)
     .filter(({ spec }) => spec.decision === 'Suspend')
     .reduce<Review | undefined>((last, each) => (last && madeAt(last) >= madeAt(each) ? last : each), undefined);
 }
 
 /** Resumes made later than a suspension, of which no more is to be asked than about their reviewers. Of the same second, the suspension stands. */
-function later(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], suspend: Review): Review[] {
+function later(snapshot: Snapshot, reviews: ParsedReview[], suspend: Review): Review[] {
   return readable(reviews).filter(
     (review) =>
       review.spec.decision === 'Resume' && madeAt(review) > madeAt(suspend) && !formalProblem(snapshot, review),
@@ -91,23 +93,19 @@ function later(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], susp
 }
 
 /** What to know about resumes that were made since and lift nothing. */
-function uselessResumes(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant'], suspend: Review): string {
-  const why = readable(reviews)
+function uselessResumes(snapshot: Snapshot, reviews: ParsedReview[], suspend: Review): string {
+  const rejected = readable(reviews)
     .filter((review) => review.spec.decision === 'Resume' && madeAt(review) >= madeAt(suspend))
-    .map((review) => {
+    .flatMap((review) => {
       const late = madeAt(review) > madeAt(suspend) ? undefined : 'it is not later than the suspension, make another';
       const because = formalProblem(snapshot, review) ?? late ?? reviewerProblem(snapshot, review);
-      return `AgentReview ${review.metadata.name}: ${because}`;
+      return because === undefined ? [] : [{ review, because }];
     });
-  return why.length > 0 ? `. What does not count: ${why.slice(-MOST_REJECTED).join('; ')}` : '';
+  return rejectedNote(rejected);
 }
 
-function stopping(snapshot: Snapshot, reviews: Snapshot['reviews']['ofGrant']): Review[] {
+function stopping(snapshot: Snapshot, reviews: ParsedReview[]): Review[] {
   return readable(reviews).filter((review) => !strangerProblem(snapshot, review));
-}
-
-function madeAt({ metadata }: Review): number {
-  return Date.parse(metadata.creationTimestamp ?? '') || 0;
 }
 
 /** Who did it and why: `alice suspended it ("odd requests", AgentReview stop-1)`. */

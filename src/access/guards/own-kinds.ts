@@ -7,6 +7,10 @@ import { namesCaller, stampOf } from './stamp.ts';
 
 const ours = { apiGroup: GROUP, version: VERSION };
 
+/** Everybody who wrote the spec before; older stamps name only two. */
+const authorsBefore =
+  'oldObject.stamps.?authors.orValue([oldObject.stamps.creator.username, oldObject.stamps.requester.username])';
+
 const sameSpec = 'oldObject != null && object.?spec == oldObject.?spec';
 
 /**
@@ -19,7 +23,7 @@ const stamp = mutating({
   variables: {
     sameSpec,
     stamped: 'oldObject != null && has(oldObject.stamps)',
-    authors: `!variables.stamped ? [] : oldObject.stamps.?authors.orValue([oldObject.stamps.creator.username, oldObject.stamps.requester.username])`,
+    authors: `!variables.stamped ? [] : ${authorsBefore}`,
     known: `variables.sameSpec || request.userInfo.username in variables.authors || variables.authors.size() >= ${MOST_AUTHORS}`,
   },
   mutations: [
@@ -52,7 +56,7 @@ const stamped = validating({
         'stamps.creator must say who created the grant. The MutatingAdmissionPolicy hallpass-stamps sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
     },
     {
-      holds: `variables.sameSpec || has(object.stamps) && (object.stamps.?authors.orValue([]).size() >= ${MOST_AUTHORS} || request.userInfo.username in object.stamps.?authors.orValue([])) && (oldObject == null || !has(oldObject.stamps) || oldObject.stamps.?authors.orValue([oldObject.stamps.creator.username, oldObject.stamps.requester.username]).all(author, author in object.stamps.authors))`,
+      holds: `variables.sameSpec || has(object.stamps) && (object.stamps.?authors.orValue([]).size() >= ${MOST_AUTHORS} || request.userInfo.username in object.stamps.?authors.orValue([])) && (oldObject == null || !has(oldObject.stamps) || ${authorsBefore}.all(author, author in object.stamps.authors))`,
       message:
         'stamps.authors must name everybody who wrote the spec. The MutatingAdmissionPolicy hallpass-stamps sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
     },

@@ -30,6 +30,20 @@ describe('a grant and what people decide about it', function () {
     return client;
   }
 
+  /** Lets a user create objects of a kind of ours, and nothing else. */
+  async function letCreate(namespace: string, user: string, resource: string): Promise<void> {
+    const metadata = { name: `${user}-creates-${resource}` };
+    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/roles`, {
+      metadata,
+      rules: [{ apiGroups: ['hallpass.dev'], resources: [resource], verbs: ['create'] }],
+    });
+    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    });
+  }
+
   async function bind(namespace: string, user: string, role: string): Promise<void> {
     await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
       metadata: { name: `${user}-${role}` },
@@ -162,15 +176,7 @@ describe('a grant and what people decide about it', function () {
   it('is not given by an approval where its author does not hold what it hands out', async () => {
     const { namespace, agent, ref } = await setting('review-lacking');
     const [peter, rita] = [await person('peter'), await person('rita')];
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/roles`, {
-      metadata: { name: 'asks' },
-      rules: [{ apiGroups: ['hallpass.dev'], resources: ['agentgrants'], verbs: ['create'] }],
-    });
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: 'asks' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'asks' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'peter' }],
-    });
+    await letCreate(namespace, 'peter', 'agentgrants');
     await created(peter, ref);
     const asked = await stage().phase(ref, 'Pending', 'CreatorLacksPermission');
     await review(rita, asked, 'Approve');
@@ -224,15 +230,7 @@ describe('a grant and what people decide about it', function () {
     const elsewhere = await setting('review-elsewhere');
     const [carol, rita, mallory] = [await person('carol'), await person('rita'), await person('mallory')];
     await bind(elsewhere.namespace, 'mallory', 'hallpass-reviewer');
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/roles`, {
-      metadata: { name: 'may-create-reviews' },
-      rules: [{ apiGroups: ['hallpass.dev'], resources: ['agentreviews'], verbs: ['create'] }],
-    });
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: 'may-create-reviews' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'may-create-reviews' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'mallory' }],
-    });
+    await letCreate(namespace, 'mallory', 'agentreviews');
     const asked = await ask(carol, ref);
     await stage().poll(
       () => review(mallory, asked, 'Approve').catch((error: Error) => error.message),
