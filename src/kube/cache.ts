@@ -128,7 +128,10 @@ export class Cache<T extends KubeObject> {
       log: this.#log,
       signal,
       times: this.#times,
-    }).then(() => this.#synced.reject(signal.reason));
+    }).then(() => {
+      this.#synced.reject(signal.reason);
+      this.#client.metrics?.cached(this.resource.plural, -this.#objects.size);
+    });
   }
 
   /** Resolves once everything that existed at the start is here and its events were handed out. Rejects when stopped before. */
@@ -325,7 +328,7 @@ export class Cache<T extends KubeObject> {
     if (previous) {
       this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
     } else {
-      this.#client.metrics?.cached(this.resource.plural, this.#objects.size);
+      this.#client.metrics?.cached(this.resource.plural, 1);
       this.#emit({ type: 'added', object, initial: !this.#hasSynced, own });
     }
   }
@@ -335,7 +338,7 @@ export class Cache<T extends KubeObject> {
     if (!previous) return;
     this.#objects.delete(key);
     for (const index of this.#indexes.values()) index.remove(key, previous);
-    this.#client.metrics?.cached(this.resource.plural, this.#objects.size);
+    this.#client.metrics?.cached(this.resource.plural, -1);
     this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false, own });
   }
 

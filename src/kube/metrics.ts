@@ -38,7 +38,7 @@ export type KubeMetrics = {
   watchEvent: (resource: string, type: string) => void;
   parseFailed: (resource: string) => void;
   handlerFailed: (resource: string) => void;
-  cached: (resource: string, objects: number) => void;
+  cached: (resource: string, change: number) => void;
   queue: (name: string) => QueueMetrics;
   controller: (name: string) => ControllerMetrics;
 };
@@ -69,7 +69,7 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
   const events = counter('reflector_watch_events_total', 'Events received by watches.', ['resource', 'type']);
   const parse = counter('reflector_parse_failures_total', 'Objects that could not be read.', ['resource']);
   const handlers = counter('reflector_handler_failures_total', 'Event handlers that threw.', ['resource']);
-  const objects = gauge('reflector_objects', 'Objects held in a cache.', ['resource']);
+  const objects = gauge('reflector_objects', 'Objects held in caches.', ['resource']);
 
   const adds = counter('workqueue_adds_total', 'Keys added.', ['name']);
   const queueRetries = counter('workqueue_retries_total', 'Keys added again after a failure.', ['name']);
@@ -127,7 +127,7 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     watchEvent: (resource, type) => events.inc({ resource, type }),
     parseFailed: (resource) => parse.inc({ resource }),
     handlerFailed: (resource) => handlers.inc({ resource }),
-    cached: (resource, count) => objects.set({ resource }, count),
+    cached: (resource, change) => objects.inc({ resource }, change),
     queue: (name) => ({
       added: () => adds.inc({ name }),
       retried: () => queueRetries.inc({ name }),
