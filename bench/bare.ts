@@ -68,6 +68,7 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
     receipt: receipt.metadata.name,
     created,
     deadMan: deadManOf([job]),
+    task: undefined,
     passingSince: undefined,
     warnings: [],
     approvals: [],

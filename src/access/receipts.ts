@@ -39,6 +39,7 @@ export function renderReceipt(o: {
         })),
       })),
       summary: summaryOf(o.access),
+      endsWith: o.spec.validity.endsWith,
       startTime: o.startTime,
       expiresAt: o.expiresAt,
     },

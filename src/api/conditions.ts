@@ -14,6 +14,8 @@ export const REASONS = {
   EndedByDeletion: 'The grant was deleted while it was active, which ends its access for good.',
   EndPassed:
     'The end of the grant has come: its access was removed on time, or the end lay in the past from the beginning.',
+  TaskEnded:
+    'The Job or Pod that access ends with (validity.endsWith) has finished, is being deleted, or is gone. What has its name now is another task.',
   PendingTooLong:
     'The request waited for more than 7 days and was denied, so that it does not come true unexpectedly. Use a new name to ask again.',
   AgentNotFound: 'There is no AgentIdentity of this name in the namespace of the grant. It proceeds when there is one.',
@@ -78,6 +80,8 @@ export const REASONS = {
     'An object with the name that hallpass needs exists and was not made by it. Remove or rename that object.',
   NameHasNoEffect:
     'A permission limits a verb by resourceNames to which that means something else than it seems: the API server does not know the name, or only with a field selector. A warning: it keeps nothing from being granted.',
+  TaskNotFound:
+    'There is no Job or Pod of the name in validity.endsWith yet. A warning: access does not wait for it, and ends in time should none come.',
   Issuing: 'Every check is passed; what gives access is being created.',
   Granted: 'The agent has the access of this grant, until its expiresAt.',
   Superseded: 'A changed spec took the place of this request, and what it held was withdrawn or narrowed.',
@@ -115,7 +119,7 @@ export function isReason(text: string): text is Reason {
 export const RECEIPT_REASONS = ['Superseded'] as const satisfies readonly Reason[];
 
 /** Reasons that appear in no condition, only in `status.warnings` of a grant, beside what policies would refuse that only warn. */
-export const WARNING_REASONS = ['NameHasNoEffect'] as const satisfies readonly Reason[];
+export const WARNING_REASONS = ['NameHasNoEffect', 'TaskNotFound'] as const satisfies readonly Reason[];
 
 /** Reasons of Kubernetes events: a Warning where somebody should look, and what each tells. */
 export const EVENTS = {
@@ -133,10 +137,10 @@ export const EVENTS = {
     tells: 'Access was withdrawn for now; the message says which check is no longer passed.',
   },
   Restoring: { type: 'Normal', tells: 'Every check is passed again; the message says when access comes back.' },
-  Lapsed: { type: 'Normal', tells: 'Access ended on time, or its agent went.' },
+  Lapsed: { type: 'Normal', tells: 'Access ended on time or with its task, or its agent went.' },
   NeverGranted: {
     type: 'Warning',
-    tells: 'The end of the request passed before any access began: it gave none, and gives none.',
+    tells: 'The end of the request, or of its task, came before any access began: it gave none, and gives none.',
   },
   Revoked: { type: 'Warning', tells: 'Access was ended before its time.' },
   Denied: { type: 'Warning', tells: 'The request was refused for good.' },
@@ -160,6 +164,7 @@ const gates = [
   'ReceiptDeleted',
   'EndedByDeletion',
   'EndPassed',
+  'TaskEnded',
   'PendingTooLong',
   'AgentNotFound',
   'AgentNotReady',
@@ -263,7 +268,7 @@ export const PHASES = {
   Active: 'The agent has the access.',
   Suspended:
     'Access was given and is withdrawn for now, because a check is no longer passed. It may come back before expiresAt, which never moves.',
-  Expired: 'Time ran out, or the identity went. Final.',
+  Expired: 'Time ran out, its task ended, or the identity went. Final.',
   Revoked: 'Access was ended before its time. Final.',
   Denied: 'The request was refused for good: somebody denied it, it was used before, or it waited too long. Final.',
 } as const;

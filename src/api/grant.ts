@@ -12,6 +12,7 @@ import {
   identityName,
   line,
   listOf,
+  objectName,
   PRINTABLE,
   recordedTime,
   required,
@@ -36,6 +37,18 @@ function endsAfterBeginning({ notBefore, notAfter }: { notBefore?: string; notAf
 const END_MISSING =
   'access needs an end in time: set validity.duration, such as 1h30m, or validity.notAfter, such as 2026-03-01T17:00:00Z, or both';
 
+/** A Job or a Pod beside the grant. */
+export const endsWith = z.object({
+  kind: required(
+    z.enum(['Job', 'Pod']),
+    'say whether access ends with a Job or with a Pod: set spec.validity.endsWith.kind',
+  ).describe('Required. Job or Pod.'),
+  name: required(
+    objectName(),
+    'say which Job or Pod access ends with: set spec.validity.endsWith.name to its name, in the namespace of the grant',
+  ).describe('Required. Its name, in the namespace of the grant.'),
+});
+
 const validity = ruled(
   z.object({
     notBefore: time().optional().describe('When access may begin. Left out: at once.'),
@@ -48,6 +61,11 @@ const validity = ruled(
       .optional()
       .describe(
         'How long access lasts from when it begins, in whole seconds, such as 90s, 45m or 1h30m; at most 2160h. With notAfter too, the earlier end counts.',
+      ),
+    endsWith: endsWith
+      .optional()
+      .describe(
+        'The task that access ends with, when that comes before the end in time: once the Job or Pod has finished, is being deleted or is gone. Access does not wait for it to begin.',
       ),
   }),
   [
@@ -174,6 +192,10 @@ export const grantStatus = z.object({
     .optional()
     .describe('When access ends. It is fixed before access begins and never moves later.'),
   endedAt: recordedTime().optional().describe(ENDED_AT),
+  task: endsWith
+    .extend({ uid: uid().describe('Its uid. Another object that takes the name later is another task.') })
+    .optional()
+    .describe('The Job or Pod that access ends with, once hallpass has seen it.'),
   passingSince: recordedTime().optional().describe('While suspended: since when every check has been passed again.'),
   specHash: text({ max: 128 })
     .optional()

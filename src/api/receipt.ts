@@ -4,6 +4,7 @@ import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import { PHASES, REASONS } from './conditions.ts';
 import type { KindDefinition } from './definition.ts';
+import { endsWith } from './grant.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
 import { line, listOf, namespaceName, objectName, PRINTABLE, recordedTime, ruled, text, uid } from './schema.ts';
@@ -73,6 +74,9 @@ export const receiptSpec = ruled(
     summary: text({ max: SUMMARY_LIMIT, pattern: PRINTABLE })
       .optional()
       .describe('What was given, in a line for people, cut where it is long. access is the record.'),
+    endsWith: endsWith
+      .optional()
+      .describe('The Job or Pod that access was to end with, in the namespace of the grant.'),
     startTime: recordedTime().describe('When access began.'),
     expiresAt: recordedTime().describe(
       'When access was to end at the latest. It may have ended before; status says so.',

@@ -42,6 +42,7 @@ export class GrantRecord {
       term: holding ? (live ? writtenTerm(holding.spec) : verdict.term) : over ? before : undefined,
       receipt: holding ? holding.metadata.name : over && sameRequest ? grant.status.receipt : undefined,
       approvals: over && sameRequest ? (grant.status.approvals ?? []) : verdict.approvals,
+      task: verdict.task ?? (over && sameRequest ? grant.status.task : undefined),
       created: over ? [] : (grant.status.created ?? []),
       deadMan: undefined,
       passingSince: verdict.passingSince,

@@ -26,6 +26,8 @@ export type Standing = {
   receipt: string | undefined;
   /** What counts as approvals. */
   approvals: Approval[];
+  /** What access ends with, once it was seen. */
+  task: GrantStatus['task'];
   created: NonNullable<GrantStatus['created']>;
   /** The dead-man Jobs; undefined where there are none to speak of. */
   deadMan: { status: ConditionStatus; reason: Reason; message: string } | undefined;
@@ -53,6 +55,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     startTime: standing.term ? timestamp(standing.term.start) : undefined,
     expiresAt: standing.term ? timestamp(standing.term.end) : undefined,
     endedAt: over ? (sameRequest && before.endedAt) || (standing.settled ? timestamp(now) : undefined) : undefined,
+    task: standing.task,
     passingSince: standing.passingSince === undefined ? undefined : timestamp(standing.passingSince),
     specHash,
     receipt: standing.receipt,

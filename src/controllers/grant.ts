@@ -25,6 +25,7 @@ import type { Repairs } from './repairs.ts';
 import { askReviewers } from './reviewers.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
+import type { Tasks } from './tasks.ts';
 import { dueAt } from './watches.ts';
 import { AccessRemainsError, holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
@@ -44,6 +45,7 @@ export class GrantReconciler {
   readonly #refusals: Refusals;
   readonly #repairs: Repairs;
   readonly #stranded: Stranded;
+  readonly #tasks: Tasks;
   readonly #guardProblems: () => string[];
   readonly #complete: () => boolean;
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
@@ -66,6 +68,7 @@ export class GrantReconciler {
     refusals: Refusals;
     repairs: Repairs;
     stranded: Stranded;
+    tasks: Tasks;
     guardProblems: () => string[];
     /** Whether the caches hold all that a decision rests on. */
     complete: () => boolean;
@@ -79,6 +82,7 @@ export class GrantReconciler {
     this.#refusals = o.refusals;
     this.#repairs = o.repairs;
     this.#stranded = o.stranded;
+    this.#tasks = o.tasks;
     this.#guardProblems = o.guardProblems;
     this.#complete = o.complete;
   }
@@ -186,6 +190,9 @@ export class GrantReconciler {
 
   async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
     await confirmReceipt(this.#cluster, grant);
+    // What has access loses it once its task is seen to have ended; nothing is given or narrowed before it was looked for.
+    const { phase, specHash } = grant.status;
+    if (phase !== 'Active' || specHash !== grant.hash) await this.#tasks.known(grant);
     const refusal = await this.#refusal(grant);
     let snapshot = this.#gather(grant, refusal);
     let verdict = decide(snapshot);
@@ -239,7 +246,13 @@ export class GrantReconciler {
 
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
     const now = Math.max(this.#cluster.clock.now().getTime(), this.#unboundAt(grant) ?? 0);
-    return gather(this.#cluster, grant, { now, refusal, guardProblems: this.#guardProblems(), issuing: this.#issuing });
+    return gather(this.#cluster, grant, {
+      now,
+      refusal,
+      guardProblems: this.#guardProblems(),
+      issuing: this.#issuing,
+      task: this.#tasks.view(grant),
+    });
   }
 
   /** A changed spec that is no narrowing is a new request: what the old one held goes first. */

@@ -15,7 +15,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
-import { isLive, type NamespaceView, type Refusal, type Snapshot } from '../policy/snapshot.ts';
+import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,
@@ -37,7 +37,7 @@ import { straysOf } from './withdraw.ts';
 export function gather(
   { caches }: Cluster,
   grant: ParsedGrant,
-  o: { now: number; guardProblems: string[]; refusal: Refusal | undefined; issuing: ReadonlyMap<string, string> },
+  o: Pick<Snapshot, 'now' | 'guardProblems' | 'refusal' | 'task'> & { issuing: ReadonlyMap<string, string> },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
   const receipt = caches.receipts.get({
@@ -65,6 +65,7 @@ export function gather(
       caches.policies,
       caches.reviews,
     ]),
+    task: o.task,
     reviews: reviewsOf(caches, grant, receipt),
     reviewers: undefined,
     authorsLack: undefined,

@@ -8,7 +8,7 @@ import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
-import { INITIAL, Queue, URGENT } from '../kube/queue.ts';
+import { INITIAL, NORMAL, Queue, URGENT } from '../kube/queue.ts';
 import { resync } from '../kube/resync.ts';
 import { AuthorCheck } from './authors.ts';
 import { type Cluster, inTwoSteps } from './cluster.ts';
@@ -24,6 +24,7 @@ import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
 import { Repairs } from './repairs.ts';
 import { Stranded } from './stranded.ts';
+import { Tasks } from './tasks.ts';
 import { watchChanges } from './watches.ts';
 import { heldBindings } from './withdraw.ts';
 
@@ -74,6 +75,11 @@ export function startControllers(o: Options): {
   const issuer = new Issuer(cluster, o.image);
   const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
   const repairs = new Repairs();
+  const tasks = new Tasks({
+    client: cluster.client,
+    log,
+    wake: (key, ended) => queues.grants.add(key, { priority: ended ? URGENT : NORMAL }),
+  });
   const grants = new GrantReconciler({
     cluster,
     record,
@@ -84,6 +90,7 @@ export function startControllers(o: Options): {
     refusals,
     repairs,
     stranded: new Stranded({ cluster, resource: agentGrants, wake: (key) => queues.grants.add(key) }),
+    tasks,
     guardProblems: () => guards.problems,
     complete,
   });
@@ -95,7 +102,7 @@ export function startControllers(o: Options): {
     stranded: new Stranded({ cluster, resource: agentIdentities, wake: (key) => queues.identities.add(key) }),
   });
 
-  watchChanges({ cluster, guards, queues, lapses, retirements, receiptRetention: o.receiptRetention });
+  watchChanges({ cluster, guards, tasks, queues, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));
   metrics.warned(() => caches.grants.list().filter(isWarned).length);
   metrics.heldBindings(() => heldBindings(caches));
@@ -174,6 +181,7 @@ export function startControllers(o: Options): {
     }),
     async stop() {
       for (const end of endResyncs) end();
+      tasks.stop();
       for (const deadlines of [lapses, identityEnds, retirements]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
     },

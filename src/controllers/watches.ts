@@ -17,6 +17,7 @@ import { agentKey, type Cluster, enabledRole, INDEX, limitsActiveGrants, policyS
 import type { GuardWatch } from './guards.ts';
 import { IdentityCounts } from './identity-counts.ts';
 import { removableAt } from './receipt.ts';
+import type { Tasks } from './tasks.ts';
 
 /** How long changes are gathered before grants that wait for their authors' rights are looked at again, in milliseconds. */
 const SETTLE = 1_000;
@@ -25,12 +26,13 @@ const SETTLE = 1_000;
 export function watchChanges(o: {
   cluster: Cluster;
   guards: GuardWatch;
+  tasks: Tasks;
   queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'authors', Queue>;
   lapses: Deadlines;
   retirements: Deadlines;
   receiptRetention: number;
 }): void {
-  const { cluster, guards, queues, lapses, retirements } = o;
+  const { cluster, guards, tasks, queues, lapses, retirements } = o;
   const { caches, clock } = cluster;
   const now = () => clock.now();
   const counts = new IdentityCounts(queues);
@@ -91,6 +93,8 @@ export function watchChanges(o: {
   caches.grants.subscribe((event) => {
     const { object, previous, type, own } = event;
     const key = keyOf(object.metadata);
+    if (type === 'deleted') tasks.forget(key);
+    else tasks.follow(object);
     const due = dueAt(object);
     // What ended while nobody looked must not wait for what didn't.
     const ending = object.metadata.deletionTimestamp !== undefined || (due !== undefined && due <= now());

@@ -4,7 +4,7 @@
 // is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
 
 import { isReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
-import type { GrantSpec } from '../api/grant.ts';
+import type { GrantSpec, GrantStatus } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
@@ -16,6 +16,7 @@ import { isOnRecord, type Review } from './reviews.ts';
 import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 import { resumes, stop } from './stops.ts';
+import { endsWithSame, taskEnd, taskOf, taskWarnings } from './task.ts';
 
 export type Verdict = {
   phase: Phase;
@@ -27,6 +28,8 @@ export type Verdict = {
   access: Access[];
   /** Start and end, once they are fixed or would be fixed by issuing now. */
   term: Term | undefined;
+  /** The object that access ends with, once it was seen. */
+  task: GrantStatus['task'];
   /** All other gates pass: ask whether creator and requester hold what is handed out, and decide again. */
   askAuthors: boolean;
   /** The verdict hangs on whether who made these may have: ask, and decide again. */
@@ -109,9 +112,12 @@ function stopped(snapshot: Snapshot): Verdict | undefined {
   return terminal(denies && !given ? 'Denied' : 'Revoked', finding);
 }
 
-/** What may have to end now: the end has come, the identity went, or the request has waited too long. */
+/** What may have to end now: the end has come, the identity went, the task is over, or the request has waited too long. */
 function ending(snapshot: Snapshot): Verdict | undefined {
   const { grant, identity, receipt, now } = snapshot;
+  const narrows = narrowing(snapshot);
+  const over = taskEnd(snapshot, narrows);
+  const task = taskOf(snapshot, narrows);
   const fixed = isLive(snapshot) ? writtenTerm(receipt?.spec) : undefined;
   if (fixed) {
     if (now >= fixed.end) {
@@ -119,8 +125,8 @@ function ending(snapshot: Snapshot): Verdict | undefined {
       const finding: Finding = { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}${noted}` };
       return { ...terminal('Expired', finding), term: fixed };
     }
-    const gone = identityGone(snapshot, identity);
-    return gone && { ...terminal('Expired', gone), term: fixed };
+    const gone = identityGone(snapshot, identity) ?? over;
+    return gone && { ...terminal('Expired', gone), term: fixed, task };
   }
   if (!grant.spec) return tooLong(snapshot);
   const wouldBe = snapshotTerm(snapshot, grant.spec);
@@ -130,6 +136,7 @@ function ending(snapshot: Snapshot): Verdict | undefined {
       message: `its end, ${timestamp(wouldBe.end)}, has passed; set spec.validity.notAfter to a time to come`,
     });
   }
+  if (over) return { ...terminal('Expired', over), task };
   return tooLong(snapshot);
 }
 
@@ -146,7 +153,12 @@ function weigh(snapshot: Snapshot): Verdict {
 
   const input = { ...snapshot, access, term: planned, atIssue };
   const findings = gates(input);
-  const warnings = [...policyWarnings(input), ...approvalWarnings(input), ...nameWarnings(spec?.permissions ?? [])];
+  const warnings = [
+    ...policyWarnings(input),
+    ...approvalWarnings(input),
+    ...taskWarnings(input),
+    ...nameWarnings(spec?.permissions ?? []),
+  ];
   const holding = live ? receipt : narrows ? superseded[0] : undefined;
   const given = holding !== undefined && mayHaveGiven(snapshot, holding);
   const unasked = [...candidates(input), ...resumes(snapshot)].filter((review) => !isOnRecord(input, review));
@@ -155,6 +167,7 @@ function weigh(snapshot: Snapshot): Verdict {
     narrows,
     given,
     term: planned,
+    task: taskOf(snapshot, narrows),
     askAuthors: false,
     askReviewers: snapshot.reviewers === undefined ? unasked : [],
     approvals: approvalsOf(input),
@@ -225,6 +238,7 @@ function narrowing({ grant, superseded, receipt, identity }: Snapshot): boolean 
   const before = previous.spec;
   if (before.agent.name !== spec.agent || before.agent.uid !== identity?.metadata.uid) return false;
   if (before.task.ref !== spec.task.ref) return false;
+  if (!endsWithSame(before.endsWith, spec.validity.endsWith)) return false;
   const start = Date.parse(before.startTime);
   const { notBefore, ...ends } = validity(spec);
   if (notBefore !== undefined && notBefore > start) return false;
@@ -281,6 +295,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     warnings: [],
     access: [],
     term: undefined,
+    task: undefined,
     askAuthors: false,
     askReviewers: [],
     approvals: [],

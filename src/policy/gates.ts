@@ -13,6 +13,7 @@ import { milliseconds, type Term, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
 import type { Snapshot } from './snapshot.ts';
 import { agentSuspension, grantSuspension } from './stops.ts';
+import { taskGate } from './task.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
 export type Finding = {
@@ -256,6 +257,7 @@ const GATES: Gate[] = [
   ceilingGate,
   guardsGate,
   stepGate,
+  taskGate,
   refusalGate,
   approvalGate,
   scheduleGate,

@@ -8,6 +8,7 @@ import type { ParsedReview } from '../api/review.ts';
 import type { DataSensitivity } from '../api/sensitivity.ts';
 import type { ReviewerStanding } from './reviews.ts';
 import type { PolicyRule } from './rules.ts';
+import type { TaskView } from './task.ts';
 
 /** What is known of a namespace that a grant reaches. Undefined fields mean: not there. */
 export type NamespaceView = {
@@ -56,6 +57,8 @@ export type Snapshot = {
   guardProblems: string[];
   /** What hallpass has not been told of for a while, of what decisions rest on, each with why; empty when all is in step. */
   outOfStep: string[];
+  /** The Job or Pod that its spec.validity.endsWith names; undefined where that names none. */
+  task: TaskView | undefined;
   /** What people decided about the grant and about its agent, by the names of both, whatever their uids. */
   reviews: { ofGrant: ParsedReview[]; ofIdentity: ParsedReview[] };
   /** What the API server says of who made them, by the review's uid; undefined until it was asked. */

@@ -134,7 +134,7 @@ describe('the examples', function () {
     expect((await playground.kubectl(asAgent, { kubeconfig })).stdout.trim(), 'on-call people, pods').to.equal('no');
   });
 
-  it("deploy-agent: waits for the admin's addition to the ceiling, then patches one Deployment and no other", async () => {
+  it("deploy-agent: waits for the admin's addition to the ceiling, patches one Deployment and no other, ends with its Job", async () => {
     const example = 'deploy-agent';
     const team = { user: 'wim', groups: ['web-team'] };
     const release = { user: 'rae', groups: ['web-release'] };
@@ -161,8 +161,14 @@ describe('the examples', function () {
     expect(await admin(...image)).to.equal('frontend:2');
     await agent.expects('passes', 'get', 'pods', '-n', 'web');
 
-    await as(release, ['delete', 'aggrant', 'rollout', '-n', 'web']);
+    // The Job's pod ends, as its kubelet would say.
+    const pods = ['-n', 'web', '-l', 'job-name=rollout-frontend-2'];
+    const [pod = ''] = (await admin('get', 'pods', ...pods, '-o=jsonpath={.items[*].metadata.name}')).split(' ');
+    const end = ['--subresource=status', '--type=merge', '-p', '{"status":{"phase":"Succeeded"}}'];
+    await admin('patch', 'pod', pod, '-n', 'web', ...end);
     await agent.expects('is refused', ...patch('frontend'));
+    const expired = ['--for=jsonpath={.status.phase}=Expired', '--timeout=20s'];
+    await as(release, ['wait', ...expired, '-n', 'web', 'aggrant/rollout']);
     await agent.expects('is refused', 'get', 'pods', '-n', 'web');
   });
 

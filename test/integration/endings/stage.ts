@@ -42,7 +42,13 @@ export type Permission = {
 /** A grant of the agent `triage`, as it stands in Git. Without permissions: listing pods in its own namespace. */
 export function grantManifest(
   ref: { namespace: string; name: string },
-  o: { permissions?: Permission[]; duration?: string; notAfter?: string; task?: string } = {},
+  o: {
+    permissions?: Permission[];
+    duration?: string;
+    notAfter?: string;
+    endsWith?: { kind: 'Job' | 'Pod'; name: string };
+    task?: string;
+  } = {},
 ) {
   const permissions = (o.permissions ?? [{}]).map((permission) => ({
     apiGroups: [''],
@@ -50,7 +56,8 @@ export function grantManifest(
     verbs: ['list'],
     ...permission,
   }));
-  const validity = o.notAfter ? { notAfter: o.notAfter } : { duration: o.duration ?? '1h' };
+  const end = o.notAfter ? { notAfter: o.notAfter } : { duration: o.duration ?? '1h' };
+  const validity = { ...end, ...(o.endsWith ? { endsWith: o.endsWith } : {}) };
   const task = { description: 'Find out why.', ...(o.task ? { ref: o.task } : {}) };
   return {
     apiVersion: 'hallpass.dev/v1alpha1',
@@ -281,12 +288,14 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
       await stage.remove(leases, { namespace: SYSTEM_NAMESPACE, name: LEASE_NAME });
       await Promise.all(playground.hallpass.map((each) => each.restart()));
     },
-    /** The sum of a metric of the replica that runs. */
-    async metric(name: string): Promise<number> {
+    /** The sum of a metric of the replica that runs, of the series that have this label if one is named. */
+    async metric(name: string, label = ''): Promise<number> {
       const [replica] = playground.hallpass;
       const text = await (await fetch(`${replica?.healthUrl}/metrics`)).text();
       const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
-      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+      return lines
+        .filter((line) => line.includes(label))
+        .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
     },
     /** Deletes an object; what is gone already is fine. */
     async remove<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): Promise<void> {

@@ -35,7 +35,7 @@ export function deployment(twins: () => Twins): void {
     return new Map(roles.map(({ metadata, rules }) => [metadata.name, rules ?? []]));
   }
 
-  it('gives hallpass no right to escalate, bind or impersonate, none on Secrets, pods and tokens, and no wildcard', async () => {
+  it('gives hallpass no right to escalate, bind or impersonate, none on Secrets and tokens, no writing of Pods, and no wildcard', async () => {
     const roles = await clusterRoles();
     const rules = ['hallpass', 'hallpass-issuer', 'hallpass-grantable-read'].flatMap((name) => roles.get(name) ?? []);
     expect(rules).to.have.length.above(15);

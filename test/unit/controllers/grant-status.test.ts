@@ -15,6 +15,7 @@ function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
     specHash: 'v1-hash',
     term: phase === 'Active' ? { start: NOON, end: NOON + 60 * MINUTE } : undefined,
     receipt: undefined,
+    task: undefined,
     created: [],
     deadMan: phase === 'Active' ? deadManOf([]) : undefined,
     passingSince: undefined,

@@ -7,6 +7,7 @@ import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
+import type { TaskView } from '../../../src/policy/task.ts';
 import {
   agentReview,
   grant,
@@ -172,6 +173,25 @@ const reviewed = (of: ParsedGrant, decision: string, by: string) => {
   });
 };
 
+const taskView: fc.Arbitrary<TaskView> = fc.record({
+  object: fc.constantFrom(
+    undefined,
+    { uid: 'task-uid', ended: undefined },
+    { uid: 'task-uid', ended: 'Complete' },
+    { uid: 'another-uid', ended: undefined },
+  ),
+  first: fc.constantFrom(undefined, 'task-uid'),
+  problem: fc.constantFrom(undefined, undefined, 'it was not read yet'),
+});
+
+/** The same request, but that it also ends with a task. */
+const withTask = (input: Snapshot, task: TaskView): Snapshot => {
+  const { spec } = input.grant;
+  if (!spec) return input;
+  const endsWith = { kind: 'Pod' as const, name: 'task' };
+  return { ...input, task, grant: { ...input.grant, spec: { ...spec, validity: { ...spec.validity, endsWith } } } };
+};
+
 /** Policies of one name are one object, so that those of two namespaces have two. */
 const named = (namespace: string, view: NamespaceView): NamespaceView => ({
   ...view,
@@ -229,6 +249,18 @@ describe('the decision, by law', () => {
       if (term && notAfter && !isLive(input)) expect(term.end).to.be.at.most(Date.parse(notAfter));
     }),
   );
+
+  it('gives no more, and nothing for longer, to a grant that also ends with a task', () => {
+    fc.assert(
+      fc.property(snapshots, taskView, (input, task) => {
+        const [without, ending] = [decide(input), decide(withTask(input, task))];
+        if (without.phase !== 'Active') expect(ending.phase).to.not.equal('Active');
+        if (without.term && ending.term) expect(ending.term.end).to.be.at.most(without.term.end);
+        if (task.object?.ended) expect(ending.access).to.deep.equal([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
 
   it(
     'does not let a request through that an earlier grant used',

@@ -157,6 +157,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     refusal: undefined,
     guardProblems: [],
     outOfStep: [],
+    task: undefined,
     authorsLack: { creator: [], requester: [] },
     reviews: { ofGrant: [], ofIdentity: [] },
     reviewers: undefined,

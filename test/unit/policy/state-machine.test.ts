@@ -10,6 +10,7 @@ import { grantStatus } from '../../../src/controllers/grant-status.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { timestamp } from '../../../src/policy/schedule.ts';
 import { isLive, type Snapshot } from '../../../src/policy/snapshot.ts';
+import type { TaskView } from '../../../src/policy/task.ts';
 import { grant, mayReview, NOON, namespace, policy, receipt, review, snapshot } from './snapshots.ts';
 
 const concepts = readFileSync(join(import.meta.dirname, '../../../docs/concepts.md'), 'utf8');
@@ -42,6 +43,10 @@ const later =
   (ms: number): Happening =>
   (input) => ({ ...input, now: input.now + ms });
 
+const task =
+  (object: TaskView['object']): Happening =>
+  (input) => ({ ...input, task: { object, first: undefined, problem: undefined } });
+
 const happenings: Record<string, Happening> = {
   second: later(1_000),
   'half a minute': later(30_000),
@@ -64,6 +69,9 @@ const happenings: Record<string, Happening> = {
     grant: { ...input.grant, metadata: { ...input.grant.metadata, deletionTimestamp: timestamp(input.now) } },
   }),
   'receipt deleted': (input) => ({ ...input, receipt: undefined }),
+  'task seen': task({ uid: 'task-uid', ended: undefined }),
+  'task finished': task({ uid: 'task-uid', ended: 'Complete' }),
+  'task gone': task(undefined),
   'status wiped': (input) => ({ ...input, grant: { ...input.grant, status: {} } }),
 };
 
@@ -92,6 +100,7 @@ function followed(input: Snapshot): { phase: Phase; next: Snapshot } {
         : undefined,
       receipt: own ? issued?.metadata.name : undefined,
       approvals: verdict.approvals,
+      task: verdict.task,
       created: [],
       deadMan: undefined,
       passingSince: verdict.passingSince,
@@ -105,10 +114,12 @@ describe('the phase of a grant', () => {
   const seen = new Set<string>();
 
   it('moves along the lines of the diagram only, whatever happens', () => {
-    const beginnings = fc.constantFrom<Record<string, string>>(
+    const beginnings = fc.constantFrom<Record<string, unknown>>(
       {},
       { notBefore: timestamp(NOON + 60_000) },
       { notAfter: timestamp(NOON + 7200_000) },
+      { endsWith: { kind: 'Job', name: 'rollout' } },
+      { endsWith: { kind: 'Job', name: 'rollout' }, notBefore: timestamp(NOON + 60_000) },
     );
     const happening = fc.constantFrom(...Object.entries(happenings));
     const before = fc.array(happening, { maxLength: 2 });
