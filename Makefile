@@ -64,6 +64,11 @@ down: $(installed) ## End the playground
 run: $(installed) ## Run hallpass in the foreground, against KUBECONFIG or the playground
 	@node test/controlplane/playground-command.ts run
 
+.PHONY: plugin
+plugin: $(installed) ## Put kubectl hallpass on your PATH: a link in ~/.local/bin (PLUGIN_DIR=…: elsewhere)
+	mkdir -p "$(or $(PLUGIN_DIR),$(HOME)/.local/bin)"
+	ln -sf "$(CURDIR)/bin/kubectl-hallpass" "$(or $(PLUGIN_DIR),$(HOME)/.local/bin)/"
+
 .PHONY: generate bench image
 generate: $(installed) ## Write what is generated: CRDs, guards, reference
 	node src/api/generate.ts

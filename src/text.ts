@@ -30,6 +30,12 @@ export function printable(text: string, max = Number.POSITIVE_INFINITY): string 
   return pieces.join('');
 }
 
+/** A text in which `written` says how what a terminal would act on or not show is written. */
+export function escaped(text: string, written: (character: string) => string): string {
+  if (!UNSAFE.test(text)) return text;
+  return [...text].map((character) => (UNSAFE.test(character) ? written(character) : character)).join('');
+}
+
 /** What an error says, whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

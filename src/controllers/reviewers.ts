@@ -1,9 +1,9 @@
 // Whether those who reviewed a grant may have: asked of the API server.
 
 import type { ParsedGrant } from '../api/grant.ts';
-import { GROUP, serviceAccountOf } from '../api/names.ts';
+import { GROUP } from '../api/names.ts';
 import type { Stamp } from '../api/stamp.ts';
-import { authorsOf, type Review, type ReviewerStanding } from '../policy/reviews.ts';
+import { authorsOf, type Review, type ReviewerStanding, waysToActAs } from '../policy/reviews.ts';
 import type { AuthorCheck } from './authors.ts';
 
 /** By the review's uid, whether each reviewer holds the verb approve, and as which authors of the grant they may act. Throws when the API server doesn't answer. */
@@ -25,16 +25,8 @@ export async function askReviewers(
   return new Map(await Promise.all(answers));
 }
 
-/** The author's name when the reviewer may act as them: by impersonation, or, as a ServiceAccount, by its tokens or pods. */
+/** The author's name when the reviewer may act as them. */
 async function mayActAs(check: AuthorCheck, reviewer: Stamp, author: string): Promise<string | undefined> {
-  const account = serviceAccountOf(author);
-  const ways = account
-    ? [
-        { verb: 'impersonate', resource: 'serviceaccounts', ...account },
-        { verb: 'create', resource: 'serviceaccounts', subresource: 'token', ...account },
-        { verb: 'create', resource: 'pods', namespace: account.namespace },
-      ]
-    : [{ verb: 'impersonate', resource: 'users', name: author }];
-  const may = await Promise.all(ways.map((way) => check.may(reviewer, way)));
+  const may = await Promise.all(waysToActAs(author).map((way) => check.may(reviewer, way)));
   return may.includes(true) ? author : undefined;
 }

@@ -17,6 +17,8 @@ export type Credentials = {
   token?: (options?: { refresh?: boolean }) => Promise<string>;
   serverName?: string;
   insecureSkipTlsVerify?: boolean;
+  /** The namespace that the kubeconfig's context, or the pod, is in. */
+  namespace?: string;
 };
 
 /** No usable credentials were found. The message says what was tried and what to do. */
@@ -82,6 +84,7 @@ async function inClusterCredentials(host: string, port: string, directory: strin
     server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
     certificateAuthority: await readFile(caPath, 'utf8').catch(unreadable(caPath)),
     token,
+    namespace: (await readFile(join(directory, 'namespace'), 'utf8').catch(() => '')).trim() || undefined,
   };
 }
 

@@ -188,5 +188,6 @@ export async function kubeconfigCredentials(paths: string[], context: string | u
     token,
     serverName: cluster.tlsServerName,
     insecureSkipTlsVerify: cluster.skipTLSVerify,
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
   };
 }

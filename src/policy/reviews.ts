@@ -14,6 +14,9 @@ const MOST_REJECTED = 4;
 /** What the API server says of a reviewer: whether they hold the verb approve still, and as which authors they may act. */
 export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[] };
 
+/** A right to ask the API server about. */
+type ActingRight = { verb: string; resource: string; subresource?: string; namespace?: string; name?: string };
+
 /** `atIssue`: as of a GateInput; left out where nothing is about to be issued. */
 type Reviewed = Snapshot & { atIssue?: boolean };
 
@@ -112,6 +115,17 @@ export function isOnRecord({ grant, hash, superseded, atIssue }: Reviewed, { met
 export function authorsOf({ stamps }: Pick<ParsedGrant, 'stamps'>): string[] {
   if (!stamps) return [];
   return [...new Set([stamps.creator.username, stamps.requester.username, ...(stamps.authors ?? [])])];
+}
+
+/** The rights by any of which one may act as a user: by impersonation, or, as a ServiceAccount, by its tokens or pods. */
+export function waysToActAs(user: string): ActingRight[] {
+  const account = serviceAccountOf(user);
+  if (!account) return [{ verb: 'impersonate', resource: 'users', name: user }];
+  return [
+    { verb: 'impersonate', resource: 'serviceaccounts', ...account },
+    { verb: 'create', resource: 'serviceaccounts', subresource: 'token', ...account },
+    { verb: 'create', resource: 'pods', namespace: account.namespace },
+  ];
 }
 
 /** The reviewer's name, safe to print. */

@@ -1,0 +1,74 @@
+// A grant or an identity as a person must see it who decides about it: who asks for what, until when, and how it stands.
+
+import type { ParsedGrant } from '../api/grant.ts';
+import type { ParsedIdentity } from '../api/identity.ts';
+import { keyOf } from '../kube/object.ts';
+import { describeRule, requestedAccess } from '../policy/access.ts';
+import { authorsOf } from '../policy/reviews.ts';
+import { fields } from './layout.ts';
+
+/** Lines about a grant. */
+export function describeGrant(grant: ParsedGrant, width: number): string[] {
+  return [`AgentGrant ${keyOf(grant.metadata)}`, ...indented(fields(grantRows(grant), width - 2))];
+}
+
+/** Lines about an identity. */
+export function describeIdentity({ metadata, spec, status, invalid }: ParsedIdentity, width: number): string[] {
+  const radius = status.blastRadius;
+  const holds = radius
+    ? ` (${radius.rules} rules in ${radius.namespaces} namespaces, ${radius.mutatingRules} of them changing something)`
+    : '';
+  const rows: [string, string][] = [
+    ...(spec
+      ? ([
+          ['purpose', spec.purpose],
+          ['owner', `${spec.owner.kind} ${spec.owner.name}${spec.owner.contact ? ` (${spec.owner.contact})` : ''}`],
+        ] satisfies [string, string][])
+      : ([['invalid', invalid ?? 'it cannot be read']] satisfies [string, string][])),
+    ['active grants', `${status.activeGrants ?? 0}${holds}`],
+    ...(status.standingAccess?.length
+      ? ([
+          ['besides', `it has rights by ${status.standingAccess.length} bindings that hallpass did not make`],
+        ] satisfies [string, string][])
+      : []),
+  ];
+  return [`AgentIdentity ${keyOf(metadata)}`, ...indented(fields(rows, width - 2))];
+}
+
+/** What a grant asks for and how it stands, by what each is. */
+export function grantRows(grant: ParsedGrant): [string, string][] {
+  const { spec, status, invalid } = grant;
+  const rows: [string, string][] = [];
+  if (spec) {
+    rows.push(['agent', spec.agent]);
+    rows.push(['task', `${spec.task.description}${spec.task.ref ? ` (${spec.task.ref})` : ''}`]);
+    for (const { namespace, rules } of requestedAccess(spec.permissions, grant.metadata.namespace ?? '')) {
+      for (const rule of rules) rows.push(['may', `${describeRule(rule)} in namespace ${namespace}`]);
+    }
+    rows.push(['time', timeOf(spec.validity)]);
+  } else {
+    rows.push(['invalid', invalid ?? 'it cannot be read']);
+  }
+  rows.push(['written by', authorsOf(grant).join(', ') || 'nobody knows whom: it carries no stamps']);
+  for (const { reviewer, review } of status.approvals ?? []) {
+    rows.push(['approved by', `${reviewer} (AgentReview ${review})`]);
+  }
+  const ends = status.expiresAt ? ` until ${status.expiresAt}` : '';
+  rows.push(['phase', `${status.phase ?? 'not seen by hallpass yet'}${status.phase === 'Active' ? ends : ''}`]);
+  if (status.phase !== 'Active' && status.message) rows.push(['because', status.message]);
+  return rows;
+}
+
+function timeOf({ duration, notBefore, notAfter }: { duration?: string; notBefore?: string; notAfter?: string }) {
+  return [
+    duration && `for ${duration}`,
+    notBefore && `from ${notBefore}`,
+    notAfter && `until ${notAfter} at the latest`,
+  ]
+    .filter(Boolean)
+    .join(', ');
+}
+
+function indented(lines: string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}

@@ -1,0 +1,102 @@
+// The commands of kubectl hallpass and their options.
+
+import { Command, CommanderError, Option } from 'commander';
+import type { DECISIONS } from '../api/review.ts';
+import type { ClusterOptions } from './cluster.ts';
+import { EXIT, type ExitCode, Failure } from './failure.ts';
+import { wrapped } from './layout.ts';
+import { list } from './list.ts';
+import { FORMS, type Form } from './output.ts';
+import { review } from './review.ts';
+import type { Terminal } from './terminal.ts';
+import { why } from './why.ts';
+
+type Globals = ClusterOptions & { output: Form };
+
+const DECIDING: [command: string, decision: keyof typeof DECISIONS, about: string, description: string][] = [
+  ['approve', 'Approve', 'GRANT', 'approve a grant as it stands now'],
+  ['deny', 'Deny', 'GRANT', 'refuse a request for good, also when it is made again'],
+  [
+    'suspend',
+    'Suspend',
+    'GRANT|agentidentity/NAME',
+    'withdraw the access of a grant, or of an agent, until it is resumed',
+  ],
+  ['resume', 'Resume', 'GRANT|agentidentity/NAME', 'lift an earlier suspend'],
+  ['revoke', 'Revoke', 'GRANT|agentidentity/NAME', 'end a grant, or all grants of an agent, for good'],
+];
+
+/** Runs the command that these arguments ask for, and returns how it ended. */
+export async function run(args: string[], terminal: Terminal): Promise<ExitCode> {
+  let exit: ExitCode = EXIT.yes;
+  const program = new Command('kubectl hallpass')
+    .description('Just-in-time access for AI agents: ask for it, look into it, decide about it.')
+    .option('-n, --namespace <name>', "namespace; left out: that of the kubeconfig's context")
+    .option(
+      '--kubeconfig <path>',
+      "kubeconfig to use; left out: KUBECONFIG, the pod's ServiceAccount, or ~/.kube/config",
+    )
+    .option('--context <name>', "the kubeconfig's context; left out: its current one")
+    .addOption(new Option('-o, --output <form>', 'form of the answer').choices(FORMS).default('table'))
+    .configureHelp({ showGlobalOptions: true, helpWidth: terminal.width })
+    .configureOutput({
+      writeOut: (text) => eachLine(text, terminal.print),
+      writeErr: (text) => eachLine(text, terminal.tell),
+    })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, or yes; 1 no, or findings; 2 not understood; 3 the cluster could not be asked',
+    );
+
+  program
+    .command('list')
+    .description('list grants by their agents, with what each waits for')
+    .option('-A, --all-namespaces', 'of every namespace', false)
+    .option('--ended', 'also those that have ended', false)
+    .allowExcessArguments(false)
+    .action(async (_: object, command: Command) => {
+      const o = command.optsWithGlobals<Globals & { allNamespaces: boolean; ended: boolean }>();
+      exit = await list(o, terminal, { everywhere: o.allNamespaces, ended: o.ended, form: o.output });
+    });
+  program
+    .command('why')
+    .description('tell why a grant gives access or does not, and who could change that; of an agent, of all its grants')
+    .argument('<GRANT|IDENTITY>', 'its name; agentgrant/NAME or agentidentity/NAME where both have it')
+    .action(async (target: string, _: object, command: Command) => {
+      const o = command.optsWithGlobals<Globals>();
+      exit = await why(o, terminal, { target, form: o.output });
+    });
+
+  for (const [name, decision, about, description] of DECIDING) {
+    program
+      .command(name)
+      .description(`${description}; shows it and asks before it does`)
+      .argument(`<${about}>`, 'what it is about')
+      .option('-m, --comment <text>', 'why, in one line, for the record; left out: it is asked for')
+      .option('-y, --yes', 'decide without asking', false)
+      .action(async (target: string, _: object, command: Command) => {
+        const {
+          output: form,
+          comment,
+          yes,
+          ...where
+        } = command.optsWithGlobals<Globals & { comment?: string; yes: boolean }>();
+        exit = await review(where, terminal, { decision, target, comment, yes, form });
+      });
+  }
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exit;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.yes : EXIT.usage;
+    if (!(error instanceof Failure)) throw error;
+    for (const line of wrapped(`error: ${error.message}`, terminal.width)) terminal.tell(line);
+    return error.exit;
+  }
+}
+
+function eachLine(text: string, write: (line: string) => void): void {
+  for (const line of text.trimEnd().split('\n')) write(line);
+}

@@ -1,0 +1,118 @@
+// approve, deny, suspend, resume, revoke: shows what somebody is about to decide on, asks, and makes the AgentReview, bound to the very
+// state that was shown.
+
+import { isTerminal } from '../api/conditions.ts';
+import type { ParsedGrant } from '../api/grant.ts';
+import { API_VERSION, GROUP } from '../api/names.ts';
+import { agentReviews, DECISIONS, reviewSpec } from '../api/review.ts';
+import { authorsOf, waysToActAs } from '../policy/reviews.ts';
+import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
+import { describeGrant, describeIdentity } from './described.ts';
+import { EXIT, type ExitCode, Failure, lacksRight } from './failure.ts';
+import { wrapped } from './layout.ts';
+import { type Form, show } from './output.ts';
+import { findTarget, type Target, type TargetName, targetName } from './target.ts';
+import type { Terminal } from './terminal.ts';
+
+export type Decision = keyof typeof DECISIONS;
+
+type Order = { decision: Decision; target: string; comment: string | undefined; yes: boolean; form: Form };
+
+/** Decides about a grant or an identity, by the words that a person typed. */
+export async function review(where: ClusterOptions, terminal: Terminal, o: Order): Promise<ExitCode> {
+  const named = targetName(o.target);
+  if (named.kind === 'AgentIdentity' && (o.decision === 'Approve' || o.decision === 'Deny')) {
+    throw new Failure('only grants are approved or denied: use suspend, resume or revoke for an identity', EXIT.usage);
+  }
+  if (terminal.ask === undefined) mustNotAsk(o);
+  return withCluster(where, (cluster) => reviewed(cluster, terminal, named, o));
+}
+
+async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName, o: Order): Promise<ExitCode> {
+  const target = await findTarget(cluster, named, false);
+  const description =
+    target.kind === 'AgentGrant'
+      ? describeGrant(target.object, terminal.width)
+      : describeIdentity(target.object, terminal.width);
+  for (const line of description) terminal.tell(line);
+  await mustBeAllowed(cluster, target);
+  if (target.kind === 'AgentGrant') await mustCount(cluster, o.decision, target.object);
+  for (const line of wrapped(`${o.decision}: ${DECISIONS[o.decision]}`, terminal.width)) terminal.tell(line);
+
+  const comment = o.comment ?? (await terminal.ask?.('Why, in one line, for the record?')) ?? '';
+  const spec = { target: targetOf(target), decision: o.decision, comment };
+  const wrong = reviewSpec.safeParse(spec).error?.issues[0];
+  if (wrong) throw new Failure(`the comment will not do: ${wrong.message} (--comment)`, EXIT.usage);
+  const { name, namespace = '' } = target.object.metadata;
+  if (!o.yes) {
+    const answer = (await terminal.ask?.(`${o.decision} ${target.kind} ${namespace}/${name}? [y/N]`)) ?? '';
+    if (!/^y(es)?$/i.test(answer)) throw new Failure('nothing was decided', EXIT.no);
+  }
+  const made = await cluster.create(agentReviews, namespace, {
+    apiVersion: API_VERSION,
+    kind: 'AgentReview',
+    metadata: { generateName: `${name}-${o.decision.toLowerCase()}-` },
+    spec,
+  });
+  show(terminal, o.form, { apiVersion: API_VERSION, kind: 'AgentReview', metadata: made.metadata, spec }, () => [
+    `${o.decision} of ${target.kind} ${namespace}/${name} is on record as AgentReview ${made.metadata.name}`,
+  ]);
+  return EXIT.yes;
+}
+
+/** Where nobody can be asked, all must have been said. */
+function mustNotAsk({ comment, yes }: { comment: string | undefined; yes: boolean }): void {
+  const missing = [...(comment === undefined ? ['--comment'] : []), ...(yes ? [] : ['--yes'])];
+  if (missing.length > 0) {
+    throw new Failure(`this is no terminal, so nobody can be asked: say ${missing.join(' and ')}`, EXIT.usage);
+  }
+}
+
+/** The state that was shown, as a review names it. */
+function targetOf({ kind, object }: Target) {
+  const { name, uid, generation = 0 } = object.metadata;
+  return { kind, name, uid, generation, ...(kind === 'AgentGrant' ? { specHash: object.hash } : {}) };
+}
+
+/** Says before anything is asked what admission would refuse. */
+async function mustBeAllowed(cluster: Cluster, { kind, object }: Target): Promise<void> {
+  const { name, namespace } = object.metadata;
+  const resource = kind === 'AgentGrant' ? 'agentgrants' : 'agentidentities';
+  const [approve, create] = await Promise.all([
+    cluster.may({ verb: 'approve', group: GROUP, resource, namespace, name }),
+    cluster.may({ verb: 'create', group: GROUP, resource: 'agentreviews', namespace }),
+  ]);
+  if (approve && create) return;
+  const user = await cluster.user();
+  if (!approve) throw lacksRight({ verb: 'approve', resource, namespace, user });
+  throw lacksRight({ verb: 'create', resource: 'agentreviews', namespace, user });
+}
+
+/** Says of what gives access whether it would count, by what is known of whoever runs the command. */
+async function mustCount(cluster: Cluster, decision: Decision, grant: ParsedGrant): Promise<void> {
+  const { metadata, status, hash } = grant;
+  const name = `AgentGrant ${metadata.namespace}/${metadata.name}`;
+  if (decision !== 'Approve' && decision !== 'Resume') return;
+  if (status.phase && isTerminal(status.phase) && status.specHash === hash) {
+    throw new Failure(
+      `${name} is ${status.phase}, which is final: there is nothing left to ${decision.toLowerCase()}`,
+      EXIT.no,
+    );
+  }
+  const authors = authorsOf(grant);
+  const user = await cluster.user();
+  const others =
+    'Somebody else must: whoever holds the verb approve here, by ClusterRole hallpass-reviewer, wrote nothing of it, and may not act as one who did';
+  if (authors.includes(user)) {
+    throw new Failure(`you are ${user}, who wrote ${name}, and nobody decides for what they wrote. ${others}`, EXIT.no);
+  }
+  for (const author of authors) {
+    const may = await Promise.all(waysToActAs(author).map((way) => cluster.may(way)));
+    if (may.includes(true)) {
+      throw new Failure(
+        `you (${user}) may act as ${author}, who wrote ${name}, as cluster admins may act as anybody: your word would not count. ${others}`,
+        EXIT.no,
+      );
+    }
+  }
+}

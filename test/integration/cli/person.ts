@@ -1,0 +1,55 @@
+// A person at a terminal that is none: `kubectl hallpass …` as a subprocess, with that person's own credentials.
+import { execFile } from 'node:child_process';
+import { delimiter, dirname, join } from 'node:path';
+import { binary } from '../../controlplane/binaries.ts';
+import type { Stage } from '../endings/stage.ts';
+
+const plugins = join(import.meta.dirname, '..', '..', '..', 'bin');
+
+/** What a command wrote, and how it ended. */
+export type Ended = { code: number; out: string; err: string };
+
+export type Person = {
+  /** Runs `kubectl hallpass` with these words. */
+  hallpass(...words: string[]): Promise<Ended>;
+  /** Runs kubectl itself; `input` is its standard input. */
+  kubectl(words: string[], input?: string): Promise<Ended>;
+};
+
+/** Runs kubectl with a kubeconfig and the plugin on its PATH. */
+export async function runKubectl(kubeconfig: string, words: string[], input = ''): Promise<Ended> {
+  const kubectl = await binary('kubectl');
+  const env = {
+    HOME: dirname(kubeconfig),
+    PATH: [plugins, dirname(kubectl), process.env.PATH].join(delimiter),
+    KUBECONFIG: kubeconfig,
+  };
+  return new Promise((resolve) => {
+    const child = execFile(kubectl, words, { env }, (error, out, err) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+/** Somebody who has these ClusterRoles in a namespace, or everywhere, and nothing else. */
+export async function person(
+  stage: Stage,
+  user: string,
+  o: { namespace?: string; roles?: string[]; everywhere?: string[] } = {},
+): Promise<Person> {
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  const bind = (path: string, role: string) =>
+    stage.admin.createRaw(path, {
+      metadata: { name: `${user}-${role}` },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    });
+  for (const role of o.roles ?? []) await bind(`${rbac}/namespaces/${o.namespace}/rolebindings`, role);
+  for (const role of o.everywhere ?? []) await bind(`${rbac}/clusterrolebindings`, role);
+  const kubeconfig = await stage.playground.kubeconfigFor({ user });
+  return {
+    hallpass: (...words) => runKubectl(kubeconfig, ['hallpass', ...words]),
+    kubectl: (words, input) => runKubectl(kubeconfig, words, input),
+  };
+}

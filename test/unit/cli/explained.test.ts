@@ -1,0 +1,72 @@
+// How a grant stands, gate by gate, from its status alone.
+
+import { expect } from 'chai';
+import { CONDITIONS, type Reason } from '../../../src/api/conditions.ts';
+import { ACTING } from '../../../src/cli/acting.ts';
+import { branches, explained } from '../../../src/cli/explained.ts';
+import { drawn } from '../../../src/cli/layout.ts';
+import { grant } from '../policy/snapshots.ts';
+
+/** With these a grant is over, or has its access: nobody is to act. */
+const SETTLED: Reason[] = [
+  'Granted',
+  'RequestAlreadyUsed',
+  'ReceiptDeleted',
+  'EndedByDeletion',
+  'EndPassed',
+  'PendingTooLong',
+  'RevokedByReview',
+  'DeniedByReview',
+];
+
+const missing = { reason: 'ApprovalMissing', message: 'it takes 1 approval' };
+const of = (status: Record<string, unknown>) => explained(grant({ status: { observedGeneration: 1, ...status } }));
+
+describe('how a grant stands', () => {
+  for (const reason of CONDITIONS.Granted.reasons.filter((each) => !SETTLED.includes(each))) {
+    it(`says who can change ${reason}`, () => {
+      expect(ACTING[reason]?.who).to.match(/\w+/);
+    });
+  }
+
+  it('shows every gate, the one that is not passed with its reason and who could change it', () => {
+    const explanation = of({ phase: 'AwaitingApproval', reasons: [missing] });
+    expect(drawn({ text: 'grant', children: branches(explanation) }, 100)).to.deep.equal([
+      'grant',
+      '├─ ✓ the agent',
+      '├─ ✓ the boundary of the agent',
+      '├─ ✓ the policies',
+      '├─ ✓ who wrote it',
+      '├─ ✓ the namespaces',
+      '├─ ✓ the ceiling',
+      "├─ ✓ hallpass's guards",
+      '├─ ✓ what gives access',
+      '├─ ✗ approvals',
+      '│  └─ ApprovalMissing: it takes 1 approval',
+      '│     └─ who can change it: a reviewer (ClusterRole hallpass-reviewer)',
+      '└─ ✓ the schedule',
+    ]);
+  });
+
+  it('claims nothing about its authors before they were asked', () => {
+    const { gates } = of({ phase: 'Pending', reasons: [{ reason: 'NoPolicy', message: 'none' }] });
+    expect(gates.find(({ gate }) => gate === 'who wrote it')?.passed).to.equal(undefined);
+  });
+
+  it('is told without gates when it is over, and nobody can change that', () => {
+    const explanation = of({ phase: 'Denied', reasons: [{ reason: 'DeniedByReview', message: 'no' }] });
+    expect(explanation.gates).to.deep.equal([]);
+    expect(explanation.reasons).to.deep.equal([{ reason: 'DeniedByReview', message: 'no', who: undefined }]);
+  });
+
+  it('says when hallpass has not looked, or not since the last edit', () => {
+    expect(explained(grant()).note).to.contain('hallpass has not looked at it yet');
+    expect(of({ observedGeneration: 0, phase: 'Active' }).note).to.contain('edited a moment ago');
+    expect(of({ phase: 'Active' }).note).to.equal(undefined);
+  });
+
+  it('keeps a reason that it does not know', () => {
+    const { reasons } = of({ phase: 'Pending', reasons: [{ reason: 'Newer', message: 'of another version' }] });
+    expect(reasons).to.deep.equal([{ reason: 'Newer', message: 'of another version', who: undefined }]);
+  });
+});
