@@ -10,6 +10,7 @@ import {
   renderSubjects,
 } from '../src/access/grant-objects.ts';
 import { renderReceipt } from '../src/access/receipts.ts';
+import { GATES } from '../src/api/gates.ts';
 import { agentGrants, type ParsedGrant, parseGrant } from '../src/api/grant.ts';
 import { API_VERSION, grantObjectName } from '../src/api/names.ts';
 import { agentReceipts } from '../src/api/receipt.ts';
@@ -36,6 +37,8 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
   if (!spec || !stamps) throw new Error(`the grant is not as it was written: ${grant.invalid}`);
   const key: GrantKey = { namespace, name, uid };
   const now = Date.now();
+  const decision = { id: randomUUID().replaceAll('-', ''), time: timestamp(now), policies: ['default'] };
+  const gates = Object.fromEntries(GATES.map((gate) => [gate, 'Passed' as const]));
   const { start, end } = term({ duration: 3_600_000 }, now);
   const [access] = requestedAccess(spec.permissions, namespace);
   if (!access) throw new Error('no access');
@@ -51,6 +54,7 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
       access: [access],
       startTime: timestamp(start),
       expiresAt: timestamp(end),
+      decision: decision.id,
     }),
   });
   const job = await operator.create(jobs, renderJob(key, namespace, deadlineSeconds(end, now), 'hallpass'));
@@ -72,6 +76,8 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
     passingSince: undefined,
     warnings: [],
     approvals: [],
+    gates,
+    decision,
   };
   const write = (from: ParsedGrant, status: ParsedGrant['status']) => {
     const { resourceVersion } = from.metadata;

@@ -17,6 +17,8 @@ export function renderReceipt(o: {
   access: { namespace: string; rules: Rule[] }[];
   startTime: string;
   expiresAt: string;
+  /** Id of the decision by which it is given. */
+  decision: string | undefined;
 }) {
   const { creator, requester } = o.stamps;
   return {
@@ -29,6 +31,7 @@ export function renderReceipt(o: {
       creator: { username: shown(creator.username), uid: creator.uid },
       requester: { username: shown(requester.username), uid: requester.uid },
       task: o.spec.task,
+      decision: o.decision,
       access: o.access.map(({ namespace, rules }) => ({
         namespace,
         rules: rules.map(({ verbs, apiGroups, resources, resourceNames }) => ({

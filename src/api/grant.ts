@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
+import { gateOutcomes } from './gates.ts';
 import { GROUP, VERSION } from './names.ts';
 import { nameRule, openEnvelope, type Parsed, readObject, readStamps } from './object.ts';
 import { permission } from './permission.ts';
@@ -140,6 +141,17 @@ const reason = z.object({
     'The check that is not passed, or what should be known, as one word for machines. The reference lists every reason.',
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
+  gate: text({ max: 63 }).optional().describe('The gate that is not passed, one of status.gates.'),
+});
+
+const decision = z.object({
+  id: text({ max: 64 }).describe(
+    'Digest of what was decided and of everything that it rests on. The log of hallpass has a line "decision" with this id and the versions of all inputs.',
+  ),
+  time: recordedTime().describe('When this was decided first. As long as the verdict stays the same, so does this.'),
+  policies: listOf(text({ max: 253 }), { max: STATUS_LIMITS.policies })
+    .optional()
+    .describe('Names of the AgentPolicies that the grant was held against.'),
 });
 
 const approval = z.object({
@@ -176,6 +188,8 @@ export const grantStatus = z.object({
   reasons: listOf(reason, { max: STATUS_LIMITS.reasons })
     .optional()
     .describe('Every check that is not passed, not only the first.'),
+  gates: gateOutcomes.optional().describe('Every check, with its outcome. Left out once the grant has ended.'),
+  decision: decision.optional().describe('The decision that this status follows.'),
   warnings: listOf(reason, { max: STATUS_LIMITS.reasons })
     .optional()
     .describe(

@@ -70,6 +70,9 @@ export const receiptSpec = ruled(
         ref: line(256, 'say where the task is tracked').optional().describe('Where the task is tracked.'),
       })
       .describe('The task, as the grant stated it.'),
+    decision: text({ max: 64 })
+      .optional()
+      .describe('Id of the decision by which it was given. The log of hallpass has a line "decision" with it.'),
     access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
     summary: text({ max: SUMMARY_LIMIT, pattern: PRINTABLE })
       .optional()

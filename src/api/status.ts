@@ -9,6 +9,7 @@ export const STATUS_LIMITS = {
   reasons: 32,
   created: 256,
   approvals: 64,
+  policies: 64,
   standingAccess: 32,
   name: 1100,
 } as const;

@@ -236,7 +236,8 @@ function onlyTheUse(receipt: ParsedReceipt): ParsedReceipt {
   const { spec } = receipt;
   if (!spec) return receipt;
   const task = { description: '', ref: spec.task.ref };
-  return { ...receipt, spec: { ...spec, task, summary: undefined, creator: NOT_KEPT, requester: NOT_KEPT } };
+  const kept = { ...spec, task, summary: undefined, decision: undefined, creator: NOT_KEPT, requester: NOT_KEPT };
+  return { ...receipt, spec: kept };
 }
 
 const NOT_KEPT = { username: '' };

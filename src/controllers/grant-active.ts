@@ -16,7 +16,7 @@ import type { Finding } from '../policy/gates.ts';
 import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import { type Cluster, INDEX } from './cluster.ts';
-import type { GrantRecord } from './grant-record.ts';
+import type { Decided, GrantRecord } from './grant-record.ts';
 import { deadManOf, refusedDeadMan } from './grant-status.ts';
 import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
@@ -53,7 +53,7 @@ export class GrantActivation {
   }
 
   /** Active: whatever is missing is made, in the order of issue.ts, and the status follows. */
-  async give(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+  async give(snapshot: Snapshot, verdict: Decided): Promise<Result> {
     const { grant } = snapshot;
     if (snapshot.intact && snapshot.receipt?.spec && grant.status.phase === 'Active' && !verdict.narrows) {
       const placements = this.#cachedPlacements(snapshot);
@@ -88,7 +88,7 @@ export class GrantActivation {
     }
   }
 
-  async #issue(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+  async #issue(snapshot: Snapshot, verdict: Decided): Promise<Result> {
     const { grant } = snapshot;
     // Uncached: what the decision rests on must still be the newest before the first write.
     const fresh = await this.#read(grant);
@@ -151,7 +151,7 @@ export class GrantActivation {
   }
 
   /** Creates the receipt, which the API server lets happen once. Undefined when it is there already: decide again. */
-  async #claim({ grant, hash, identity }: Snapshot, verdict: Verdict): Promise<ParsedReceipt | undefined> {
+  async #claim({ grant, hash, identity }: Snapshot, verdict: Decided): Promise<ParsedReceipt | undefined> {
     const { namespace = '', name, uid } = grant.metadata;
     const { client, caches } = this.#cluster;
     if (!grant.spec || !grant.stamps || !identity || !verdict.term) throw new Error('an Active verdict without a spec');
@@ -165,6 +165,7 @@ export class GrantActivation {
       access: verdict.access,
       startTime: timestamp(verdict.term.start),
       expiresAt: timestamp(verdict.term.end),
+      decision: verdict.decision?.id,
     });
     try {
       const receipt = await client.create(agentReceipts, { apiVersion: API_VERSION, kind: 'AgentReceipt', ...wanted });
@@ -192,7 +193,7 @@ export class GrantActivation {
     await withdrawRest(this.#cluster, metadata.uid, namespaces);
   }
 
-  async #sayActive(snapshot: Snapshot, verdict: Verdict, placements: Placement[]): Promise<void> {
+  async #sayActive(snapshot: Snapshot, verdict: Decided, placements: Placement[]): Promise<void> {
     await this.#record.write(snapshot.grant, {
       ...this.#record.standing(snapshot, verdict),
       created: createdObjects(placements),
@@ -205,11 +206,11 @@ export class GrantActivation {
    * Issuing failed for a reason that people must mend: whatever it gives is withdrawn. As long as it gave nothing, the receipt
    * made for it is taken back.
    */
-  async #refused(snapshot: Snapshot, verdict: Verdict, refusal: Refusal): Promise<Result> {
+  async #refused(snapshot: Snapshot, verdict: Decided, refusal: Refusal): Promise<Result> {
     const { grant } = snapshot;
     const { caches, client, clock } = this.#cluster;
     const { reason, message, retryAt } = refusal;
-    const finding: Finding = { reason, message };
+    const finding: Finding = { reason, message, gate: 'creation' };
     const { given } = verdict;
     const namespaces = namespacesOf(caches, grant);
     await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
@@ -226,15 +227,20 @@ export class GrantActivation {
         caches.receipts.forget(receipt.metadata);
       }
     }
-    const standing = this.#record.standing({ ...snapshot, receipt: given ? snapshot.receipt : undefined }, verdict);
-    await this.#record.write(grant, {
-      ...standing,
+    const refused: Verdict = {
+      ...verdict,
       phase: given ? 'Suspended' : 'Pending',
       reasons: [finding],
+      gates: verdict.gates && { ...verdict.gates, creation: 'Failed' },
+    };
+    const before = { ...snapshot, receipt: given ? snapshot.receipt : undefined };
+    const standing = this.#record.standing(before, this.#record.decided(before, refused));
+    await this.#record.write(grant, {
+      ...standing,
       created: given ? standing.created : [],
       deadMan: refusedDeadMan(refusal) ?? (given ? this.#record.cachedDeadMan(grant.metadata.uid) : undefined),
     });
-    this.#record.announce(grant, { ...verdict, phase: given ? 'Suspended' : 'Pending', reasons: [finding] });
+    this.#record.announce(grant, refused);
     return { requeueAfterMs: Math.max(0, retryAt - clock.now().getTime()), priority: NORMAL };
   }
 

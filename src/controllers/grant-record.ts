@@ -1,10 +1,11 @@
 // What is put on record about a grant: its status, the end of its receipts, events and log lines.
 
 import { EVENTS, type EventReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
-import { agentGrants, type ParsedGrant } from '../api/grant.ts';
+import { agentGrants, type GrantStatus, type ParsedGrant } from '../api/grant.ts';
 import { API_VERSION, FINALIZER } from '../api/names.ts';
 import { agentReceipts } from '../api/receipt.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
+import { decisionRecord } from '../evidence/decision.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { Verdict } from '../policy/decide.ts';
@@ -13,10 +14,13 @@ import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { printable } from '../text.ts';
 import { type Cluster, INDEX, openReceipts } from './cluster.ts';
-import { deadManOf, grantStatus, type Standing } from './grant-status.ts';
+import { deadManOf, grantStatus, type Standing, saysSo } from './grant-status.ts';
 
 /** Why a receipt is closed whose grant has another spec now. */
 export const CHANGED: Finding = { reason: 'Superseded', message: 'the spec was changed, which is a new request' };
+
+/** A verdict with the decision on record that it is, or repeats. */
+export type Decided = Verdict & { decision: GrantStatus['decision'] };
 
 export class GrantRecord {
   readonly #cluster: Cluster;
@@ -27,7 +31,7 @@ export class GrantRecord {
     this.#events = events;
   }
 
-  standing({ grant, hash, receipt, superseded }: Snapshot, verdict: Verdict): Standing {
+  standing({ grant, hash, receipt, superseded }: Snapshot, verdict: Decided): Standing {
     const live = isLive({ grant, receipt });
     const over = isTerminal(verdict.phase);
     const sameRequest = grant.status.specHash === hash;
@@ -36,6 +40,8 @@ export class GrantRecord {
     return {
       phase: verdict.phase,
       reasons: verdict.reasons,
+      gates: verdict.gates,
+      decision: verdict.decision,
       warnings: verdict.warnings,
       settled: true,
       specHash: hash,
@@ -47,6 +53,17 @@ export class GrantRecord {
       deadMan: undefined,
       passingSince: verdict.passingSince,
     };
+  }
+
+  /** Puts a decision on record, as one line of the log, unless it says what the status says already. */
+  decided(snapshot: Snapshot, verdict: Verdict): Decided {
+    const { status } = snapshot.grant;
+    if (status.decision && saysSo(status, snapshot.hash, verdict)) return { ...verdict, decision: status.decision };
+    const record = decisionRecord(snapshot, verdict);
+    this.#cluster.log.info('decision', record);
+    const names = record.inputs.policies.map(({ name }) => name).slice(0, STATUS_LIMITS.policies);
+    const policies = names.length > 0 ? names : undefined;
+    return { ...verdict, decision: { id: record.decision, time: timestamp(snapshot.now), policies } };
   }
 
   /** Writes the status under the resourceVersion of the grant as it was read; nothing when nothing is new. */

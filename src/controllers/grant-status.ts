@@ -1,12 +1,14 @@
 // What a grant's status says: a verdict and how far the cluster matches it, in the words of the API. No I/O.
 
 import { isTerminal, type Phase, type Reason } from '../api/conditions.ts';
+import type { Outcomes } from '../api/gates.ts';
 import type { GrantStatus, ParsedGrant } from '../api/grant.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
 import { isRecord } from '../kube/json.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Approval } from '../policy/approvals.ts';
+import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import type { Refusal } from '../policy/snapshot.ts';
@@ -16,6 +18,9 @@ import { printable } from '../text.ts';
 export type Standing = {
   phase: Phase;
   reasons: Finding[];
+  /** How each gate stands; undefined where the grant is over. */
+  gates: Outcomes | undefined;
+  decision: GrantStatus['decision'];
   /** What keeps nothing from being granted, and should be known. */
   warnings: Finding[];
   /** The cluster matches the verdict; nothing is left to do for now. */
@@ -48,8 +53,10 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     phase,
     message,
     // What stands against it; a grant that is active has nothing against it.
-    reasons: phase === 'Active' ? undefined : listed(standing.reasons),
-    warnings: over || standing.warnings.length === 0 ? undefined : listed(standing.warnings),
+    reasons: reasonsOf(standing),
+    gates: standing.gates,
+    decision: standing.decision,
+    warnings: warningsOf(standing),
     requester: grant.stamps && printable(grant.stamps.requester.username, 1024),
     requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
     startTime: standing.term ? timestamp(standing.term.start) : undefined,
@@ -64,6 +71,27 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     conditions: grantConditions(grant, standing, message, now),
   };
   return same(status, before) ? before : status;
+}
+
+/** Whether a status says what was decided: the same phase of the same request, for the same reasons. */
+export function saysSo(status: GrantStatus, hash: string, verdict: Verdict): boolean {
+  return (
+    status.specHash === hash &&
+    status.phase === verdict.phase &&
+    same(status.gates, verdict.gates) &&
+    same(status.reasons, reasonsOf(verdict)) &&
+    same(status.warnings, warningsOf(verdict))
+  );
+}
+
+type Told = Pick<Verdict, 'phase' | 'reasons' | 'warnings'>;
+
+function reasonsOf({ phase, reasons }: Told) {
+  return phase === 'Active' ? undefined : listed(reasons);
+}
+
+function warningsOf({ phase, warnings }: Told) {
+  return isTerminal(phase) || warnings.length === 0 ? undefined : listed(warnings);
 }
 
 function grantConditions(grant: ParsedGrant, standing: Standing, message: string, now: number) {
@@ -103,9 +131,10 @@ function readyMessage(phase: Phase): string {
 }
 
 function listed(reasons: Finding[]) {
-  return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message }) => ({
+  return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message, gate }) => ({
     reason,
     message: printable(message, STATUS_LIMITS.message),
+    ...(gate && { gate }),
   }));
 }
 

@@ -17,7 +17,7 @@ import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
-import type { GrantRecord } from './grant-record.ts';
+import type { Decided, GrantRecord } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
@@ -117,7 +117,7 @@ export class GrantReconciler {
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
         this.#taking.add(key);
-      const result = await this.#follow(key, snapshot, verdict);
+      const result = await this.#follow(key, snapshot, this.#record.decided(snapshot, verdict));
       this.#taking.delete(key);
       return result;
     } finally {
@@ -126,7 +126,7 @@ export class GrantReconciler {
   }
 
   /** Makes the cluster match the verdict. */
-  #follow(key: string, snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+  #follow(key: string, snapshot: Snapshot, verdict: Decided): Promise<Result> {
     if (isTerminal(verdict.phase)) {
       this.#refusals.forget(key);
       this.#repairs.forget(key);
@@ -233,7 +233,9 @@ export class GrantReconciler {
     const why = messageOf(error);
     const message = `what its authors and reviewers may do could not be found out: ${why}; it is tried again`;
     const reasons: Finding[] = [{ reason: 'CheckFailed', message }];
-    await this.#record.write(snapshot.grant, { ...this.#record.standing(snapshot, verdict), reasons, created: [] });
+    const { decision } = snapshot.grant.status;
+    const standing = this.#record.standing(snapshot, { ...verdict, decision });
+    await this.#record.write(snapshot.grant, { ...standing, reasons, created: [] });
     this.#record.announce(snapshot.grant, { phase: verdict.phase, reasons });
     throw error;
   }
@@ -271,7 +273,7 @@ export class GrantReconciler {
   }
 
   /** Not to be given now: what is there is withdrawn, and the status says why. Suspended keeps Job and Role for its return. */
-  async #hold(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+  async #hold(snapshot: Snapshot, verdict: Decided): Promise<Result> {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
@@ -295,7 +297,7 @@ export class GrantReconciler {
   }
 
   /** Withdraws the bindings. Where others keep them, the status says that the access remains, and this throws. */
-  async #unbind(snapshot: Snapshot, verdict: Verdict, namespaces: string[]): Promise<void> {
+  async #unbind(snapshot: Snapshot, verdict: Decided, namespaces: string[]): Promise<void> {
     try {
       await withdrawBindings(this.#cluster, snapshot.grant.metadata.uid, namespaces);
     } catch (error) {
@@ -309,7 +311,7 @@ export class GrantReconciler {
   }
 
   /** Over: every binding goes first, everywhere, before anything else of this or another grant; then the rest and the record. */
-  async #end(snapshot: Snapshot, verdict: Verdict): Promise<Result> {
+  async #end(snapshot: Snapshot, verdict: Decided): Promise<Result> {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;

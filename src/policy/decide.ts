@@ -4,12 +4,13 @@
 // is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
 
 import { isReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
+import type { Outcomes } from '../api/gates.ts';
 import type { GrantSpec, GrantStatus } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Approval, approvalsOf, approvalWarnings, candidates } from './approvals.ts';
-import { type Finding, gates } from './gates.ts';
+import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { policyWarnings } from './policies.ts';
 import { isOnRecord, type Review } from './reviews.ts';
@@ -22,6 +23,8 @@ export type Verdict = {
   phase: Phase;
   /** Every reason, in the order of the gates. */
   reasons: Finding[];
+  /** How each gate stands; undefined where something ended the grant before they were asked. */
+  gates: Outcomes | undefined;
   /** What policies that only warn would have against it, were they enforced, and what does not do what it seems to. */
   warnings: Finding[];
   /** What must be held now. Empty unless the phase is Active. */
@@ -163,6 +166,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const given = holding !== undefined && mayHaveGiven(snapshot, holding);
   const unasked = [...candidates(input), ...resumes(snapshot)].filter((review) => !isOnRecord(input, review));
   const common = {
+    gates: outcomes(input, findings),
     warnings,
     narrows,
     given,
@@ -292,6 +296,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
   return {
     phase,
     reasons: reasons && reasons.length > 0 ? reasons : [finding],
+    gates: undefined,
     warnings: [],
     access: [],
     term: undefined,

@@ -2,6 +2,7 @@
 
 import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
+import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { type Access, describeRule } from './access.ts';
 import { approvalGate } from './approvals.ts';
@@ -19,6 +20,8 @@ import { taskGate } from './task.ts';
 export type Finding = {
   reason: Reason;
   message: string;
+  /** The gate that says so; undefined for what is no gate's. */
+  gate?: Gate;
   /** Only an edit of the grant itself helps, or creating it anew: nothing that others change, the identity's owner included. */
   needsEdit?: boolean;
   /** When time alone changes this. */
@@ -32,7 +35,7 @@ export type GateInput = Snapshot & {
   atIssue: boolean;
 };
 
-type Gate = (input: GateInput) => Finding[];
+type Ask = (input: GateInput) => Finding[];
 
 /** The boundary where an identity names none. */
 const LONGEST = formatDuration(MAX_DURATION_SECONDS);
@@ -40,11 +43,28 @@ const LONGEST = formatDuration(MAX_DURATION_SECONDS);
 /** Everything that stands against the grant, in gate order; empty when it passes. */
 export function gates(input: GateInput): Finding[] {
   // A spec that can't be read can't be held against anything else.
-  if (!input.grant.spec) return specGate(input);
-  return GATES.flatMap((gate) => gate(input));
+  const asked: readonly Gate[] = input.grant.spec ? GATES : ['spec'];
+  return asked.flatMap((gate) => ASK[gate](input).map((finding) => ({ ...finding, gate })));
+}
+
+/** How each gate stands, by what was found against the grant; one that is not asked now, as when this request last asked it. */
+export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
+  const failed = new Set(findings.map(({ gate }) => gate));
+  const making = input.atIssue || !input.intact;
+  const asked = (gate: Gate): boolean => {
+    if (gate === 'authors') return input.atIssue && input.authorsLack !== undefined;
+    if (gate === 'guards' || gate === 'knowledge' || gate === 'task') return making;
+    return gate === 'spec' || input.grant.spec !== undefined;
+  };
+  const { specHash, gates: before } = input.grant.status;
+  const unasked = (gate: Gate) => (specHash === input.hash && before?.[gate] === 'Passed' ? 'Passed' : 'NotAsked');
+  return Object.fromEntries(
+    GATES.map((gate) => [gate, failed.has(gate) ? 'Failed' : asked(gate) ? 'Passed' : unasked(gate)]),
+  );
 }
 
 function specGate({ grant }: GateInput): Finding[] {
+  if (grant.spec) return [];
   return [
     {
       reason: 'InvalidSpec',
@@ -54,7 +74,7 @@ function specGate({ grant }: GateInput): Finding[] {
   ];
 }
 
-const identityGate: Gate = ({ identity, grant, now }) => {
+const identityGate: Ask = ({ identity, grant, now }) => {
   const agent = `AgentIdentity ${grant.spec?.agent} in namespace ${grant.metadata.namespace}`;
   if (!identity) {
     return [{ reason: 'AgentNotFound', message: `${agent} does not exist; create it, or correct spec.agent` }];
@@ -80,7 +100,7 @@ const identityGate: Gate = ({ identity, grant, now }) => {
   return [];
 };
 
-const boundaryGate: Gate = (input) => {
+const boundaryGate: Ask = (input) => {
   const { identity, grant, access, term, atIssue, activeBefore } = input;
   if (!identity?.spec) return [];
   const boundary = identity.spec.boundary ?? {};
@@ -125,7 +145,7 @@ const boundaryGate: Gate = (input) => {
   return findings;
 };
 
-const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
+const authorsGate: Ask = ({ grant, atIssue, authorsLack }) => {
   if (!atIssue) return [];
   if (!grant.stamps) {
     return [
@@ -151,7 +171,7 @@ const authorsGate: Gate = ({ grant, atIssue, authorsLack }) => {
   return findings;
 };
 
-const consentGate: Gate = ({ grant, access, namespaces }) =>
+const consentGate: Ask = ({ grant, access, namespaces }) =>
   access.flatMap(({ namespace }): Finding[] => {
     const view = namespaces.get(namespace);
     const own = grant.metadata.namespace ?? '';
@@ -186,7 +206,7 @@ function consentCommand(namespace: string, accepted: string[]): string {
   return `kubectl annotate --overwrite namespace ${namespace} ${ANNOTATIONS.acceptsGrantsFrom}=${names.join(',')}`;
 }
 
-const ceilingGate: Gate = ({ grant, access, namespaces }) =>
+const ceilingGate: Ask = ({ grant, access, namespaces }) =>
   access.flatMap(({ namespace, rules }): Finding[] => {
     const findings: Finding[] = [];
     const forbidden = new Set(rules.flatMap(forbiddenReach));
@@ -214,7 +234,7 @@ const ceilingGate: Gate = ({ grant, access, namespaces }) =>
     return findings;
   });
 
-const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
+const guardsGate: Ask = ({ atIssue, intact, guardProblems }) =>
   (atIssue || !intact) && guardProblems.length > 0
     ? [
         {
@@ -227,7 +247,7 @@ const guardsGate: Gate = ({ atIssue, intact, guardProblems }) =>
 /** How soon it is looked at again whether the caches are in step, in milliseconds: nothing tells. */
 const STEP_CHECK = 15_000;
 
-const stepGate: Gate = ({ atIssue, intact, outOfStep, now }) =>
+const stepGate: Ask = ({ atIssue, intact, outOfStep, now }) =>
   (atIssue || !intact) && outOfStep.length > 0
     ? [
         {
@@ -238,30 +258,32 @@ const stepGate: Gate = ({ atIssue, intact, outOfStep, now }) =>
       ]
     : [];
 
-const refusalGate: Gate = ({ refusal }) =>
+const refusalGate: Ask = ({ refusal }) =>
   refusal ? [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }] : [];
 
-const scheduleGate: Gate = ({ term, now }) =>
+const scheduleGate: Ask = ({ term, now }) =>
   term && term.start > now
     ? [{ reason: 'NotYetStarted', message: `it starts at ${timestamp(term.start)}`, nextCheck: term.start }]
     : [];
 
-const GATES: Gate[] = [
-  identityGate,
-  agentSuspension,
-  grantSuspension,
-  boundaryGate,
-  policyGate,
-  authorsGate,
-  consentGate,
-  ceilingGate,
-  guardsGate,
-  stepGate,
-  taskGate,
-  refusalGate,
-  approvalGate,
-  scheduleGate,
-];
+const stopGate: Ask = (input) => [...agentSuspension(input), ...grantSuspension(input)];
+
+const ASK: Record<Gate, Ask> = {
+  spec: specGate,
+  agent: identityGate,
+  stops: stopGate,
+  boundary: boundaryGate,
+  policies: policyGate,
+  authors: authorsGate,
+  consent: consentGate,
+  ceiling: ceilingGate,
+  guards: guardsGate,
+  knowledge: stepGate,
+  task: taskGate,
+  creation: refusalGate,
+  approvals: approvalGate,
+  schedule: scheduleGate,
+};
 
 /** The first of what may be millions, without making the others. */
 function first<T>(most: number, items: Iterable<T>): T[] {

@@ -11,7 +11,8 @@ const run = promisify(execFile);
 
 /** Where gates are listed, a line each: what comes before the first, what comes after the last. */
 const lists = [
-  { file: 'src/policy/gates.ts', from: 'const GATES: Gate[] = [', to: '];' },
+  { file: 'src/policy/gates.ts', from: 'const ASK: Record<Gate, Ask> = {', to: '};' },
+  { file: 'src/policy/gates.ts', from: 'const stopGate: Ask = (input) => [', to: '];' },
   { file: 'src/policy/policies.ts', from: '  return [\n    ...unguarded', to: '  ];' },
   { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? stopped', to: '\n' },
 ];
@@ -35,8 +36,9 @@ async function mutants(): Promise<Mutant[]> {
       part,
       gate,
     }));
-    const names = [...list.matchAll(/^ {2}(\w+),$/gm)].map(([part, gate = '']) => ({ part, gate }));
-    for (const { part, gate } of [...chain, ...names, ...mapped]) found.push({ file, gate, source: without(part, '') });
+    const named = [...list.matchAll(/: (\w+),$/gm)].map(([part, gate = '']) => ({ part, gate }));
+    for (const { part, gate } of [...chain, ...mapped]) found.push({ file, gate, source: without(part, '') });
+    for (const { part, gate } of named) found.push({ file, gate, source: without(part, ': () => [],') });
     for (const { part, gate } of spread) found.push({ file, gate, source: without(part, '...[]') });
   }
   return found;

@@ -17,6 +17,7 @@ function receipt(access: { namespace: string; rules: Rule[] }[], username = 'jan
     access,
     startTime: '2026-03-01T09:00:00Z',
     expiresAt: '2026-03-01T10:00:00Z',
+    decision: 'd-1',
   });
 }
 

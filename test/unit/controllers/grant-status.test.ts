@@ -21,6 +21,8 @@ function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
     passingSince: undefined,
     warnings: [],
     approvals: [],
+    gates: undefined,
+    decision: undefined,
     ...o,
   };
 }

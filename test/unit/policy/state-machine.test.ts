@@ -93,6 +93,8 @@ function followed(input: Snapshot): { phase: Phase; next: Snapshot } {
       phase: verdict.phase,
       reasons: verdict.reasons,
       warnings: verdict.warnings,
+      gates: verdict.gates,
+      decision: undefined,
       settled: true,
       specHash: input.hash,
       term: own

@@ -24,6 +24,7 @@ describe('Suspend', () => {
     const { phase, reasons } = decide(live(ofGrant(suspend)));
     expect(phase).to.equal('Suspended');
     expect(reasons[0]).to.deep.equal({
+      gate: 'stops',
       reason: 'SuspendedByReview',
       message:
         'rita suspended it ("odd requests", AgentReview review-1); a reviewer who did not write it lifts it by: kubectl hallpass resume -n team-a incident',

@@ -1,0 +1,89 @@
+// The record of a decision about a grant: what was decided, why, and on which versions of everything it rests on. No I/O.
+
+import { createHash } from 'node:crypto';
+import { keyOf } from '../kube/object.ts';
+import type { Verdict } from '../policy/decide.ts';
+import { timestamp } from '../policy/schedule.ts';
+import type { Snapshot } from '../policy/snapshot.ts';
+
+/** An object that a decision rests on, in the version that was looked at. */
+type Version = { name: string; uid: string; generation?: number };
+
+export type DecisionRecord = {
+  /** Its id, a digest of all else: the same decision on the same inputs has the same. */
+  decision: string;
+  /** `namespace/name`, and what tells it from others of that name. */
+  grant: string;
+  uid: string;
+  generation: number | undefined;
+  specHash: string;
+  requester: string | undefined;
+  phase: Verdict['phase'];
+  reasons: Told[];
+  warnings: Told[];
+  gates: Verdict['gates'];
+  expiresAt: string | undefined;
+  inputs: {
+    identity: Version | undefined;
+    receipt: string | undefined;
+    policies: Version[];
+    /** Every review about the grant or its agent, whether it counts or not. */
+    reviews: Version[];
+    namespaces: { name: string; enabled: boolean; terminating: boolean; acceptsGrantsFrom: string[]; data?: string }[];
+    /** What the authors were found not to hold; undefined where they were not asked about. */
+    authorsLack: Snapshot['authorsLack'];
+    guardProblems: string[];
+    outOfStep: string[];
+  };
+};
+
+type Told = { gate?: string; reason: string; message: string };
+
+/** The record of what was decided on a snapshot. */
+export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
+  const { grant, hash, identity, receipt, reviews, namespaces, authorsLack, guardProblems, outOfStep } = snapshot;
+  const record = {
+    grant: keyOf(grant.metadata),
+    uid: grant.metadata.uid,
+    generation: grant.metadata.generation,
+    specHash: hash,
+    requester: grant.stamps?.requester.username,
+    phase: verdict.phase,
+    reasons: verdict.reasons.map(told),
+    warnings: verdict.warnings.map(told),
+    gates: verdict.gates,
+    expiresAt: verdict.term && timestamp(verdict.term.end),
+    inputs: {
+      identity: identity && version(identity),
+      receipt: receipt?.metadata.name,
+      policies: policiesOf(snapshot).map(version),
+      reviews: [...reviews.ofIdentity, ...reviews.ofGrant].map(version),
+      namespaces: [...namespaces].map(([name, { ceiling, terminating, acceptsGrantsFrom, dataSensitivity }]) => ({
+        name,
+        enabled: ceiling !== undefined,
+        terminating,
+        acceptsGrantsFrom,
+        data: dataSensitivity,
+      })),
+      authorsLack,
+      guardProblems,
+      outOfStep,
+    },
+  };
+  const digest = createHash('sha256').update(JSON.stringify(record)).digest('hex');
+  return { decision: digest.slice(0, 32), ...record };
+}
+
+/** The policies that a grant was held against, each once, by name. */
+function policiesOf({ namespaces }: Pick<Snapshot, 'namespaces'>) {
+  const all = [...namespaces.values()].flatMap(({ policies }) => policies);
+  return [...new Map(all.map((policy) => [policy.metadata.name, policy])).values()];
+}
+
+function version({ metadata: { name, uid, generation } }: { metadata: Version }): Version {
+  return { name, uid, generation };
+}
+
+function told({ gate, reason, message }: Told): Told {
+  return { gate, reason, message };
+}
