@@ -1,6 +1,6 @@
 // A grant or an identity as a person must see it who decides about it: who asks for what, until when, and how it stands.
 
-import type { ParsedGrant } from '../api/grant.ts';
+import type { GrantSpec, ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { keyOf } from '../kube/object.ts';
 import { describeRule, requestedAccess } from '../policy/access.ts';
@@ -59,11 +59,12 @@ export function grantRows(grant: ParsedGrant): [string, string][] {
   return rows;
 }
 
-function timeOf({ duration, notBefore, notAfter }: { duration?: string; notBefore?: string; notAfter?: string }) {
+function timeOf({ duration, notBefore, notAfter, endsWith }: GrantSpec['validity']) {
   return [
     duration && `for ${duration}`,
     notBefore && `from ${notBefore}`,
     notAfter && `until ${notAfter} at the latest`,
+    endsWith && `no longer than ${endsWith.kind} ${endsWith.name}`,
   ]
     .filter(Boolean)
     .join(', ');

@@ -4,7 +4,6 @@
 import type { GrantSpec, GrantStatus } from '../api/grant.ts';
 import type { Job, Pod } from '../kube/kinds.ts';
 import type { Finding, GateInput } from './gates.ts';
-import { timestamp } from './schedule.ts';
 import { isLive, type Snapshot } from './snapshot.ts';
 
 /** What is known of the Job or Pod that the spec names. */
@@ -80,11 +79,10 @@ export function taskGate({ grant, task, atIssue, intact, now }: GateInput): Find
 
 /** That the task isn't there (yet): access does not wait for it, and a name that is misspelt would go unnoticed. */
 export function taskWarnings(input: GateInput): Finding[] {
-  const { grant, task, term, atIssue } = input;
+  const { grant, task, atIssue } = input;
   const wanted = grant.spec?.validity.endsWith;
   const narrows = !atIssue && !isLive(input);
   if (!wanted || !task || task.problem !== undefined || task.object || taskOf(input, narrows)) return [];
-  const end = term ? `, or at ${timestamp(term.end)}` : '';
-  const message = `there is no ${wanted.kind} ${wanted.name} in namespace ${grant.metadata.namespace} yet: access ends once it has come and ended${end}`;
+  const message = `there is no ${wanted.kind} ${wanted.name} in namespace ${grant.metadata.namespace} yet: access ends once it has come and ended, or at its end in time`;
   return [{ reason: 'TaskNotFound', message }];
 }

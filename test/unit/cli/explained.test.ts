@@ -14,6 +14,7 @@ const SETTLED: Reason[] = [
   'ReceiptDeleted',
   'EndedByDeletion',
   'EndPassed',
+  'TaskEnded',
   'PendingTooLong',
   'RevokedByReview',
   'DeniedByReview',

@@ -101,7 +101,7 @@ describe('a grant that ends with a task', () => {
     const [warning] = decide(asked(absent)).warnings;
     expect(warning?.reason).to.equal('TaskNotFound');
     expect(warning?.message).to.equal(
-      'there is no Job rollout-7 in namespace team-a yet: access ends once it has come and ended, or at 2026-03-01T13:00:00Z',
+      'there is no Job rollout-7 in namespace team-a yet: access ends once it has come and ended, or at its end in time',
     );
     expect(warnings(given(absent, { status: { task: undefined } }))).to.deep.equal(['TaskNotFound']);
     for (const quiet of [asked(runs), asked(unknown), given(runs), given(absent)]) {
