@@ -2,11 +2,13 @@
 
 import { Command, CommanderError, Option } from 'commander';
 import type { DECISIONS } from '../api/review.ts';
+import { can } from './can.ts';
 import type { ClusterOptions } from './cluster.ts';
 import { EXIT, type ExitCode, Failure } from './failure.ts';
 import { wrapped } from './layout.ts';
 import { list } from './list.ts';
 import { FORMS, type Form } from './output.ts';
+import { request, type Wish } from './request.ts';
 import { review } from './review.ts';
 import type { Terminal } from './terminal.ts';
 import { why } from './why.ts';
@@ -67,6 +69,49 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
       const o = command.optsWithGlobals<Globals>();
       exit = await why(o, terminal, { target, form: o.output });
     });
+  program
+    .command('can')
+    .description('tell whether an agent may do something now, and if not, what would make it possible')
+    .argument('<AGENT>', 'name of the AgentIdentity')
+    .argument('<VERB>', 'such as get, list, patch')
+    .argument('<RESOURCE>', 'such as pods, pods/log or deployments.apps')
+    .argument('[NAME]', 'the one object that is meant; left out: any')
+    .option('--in <namespace>', "where; left out: the agent's own namespace")
+    .action(
+      async (agent: string, verb: string, resource: string, name: string | undefined, _: object, command: Command) => {
+        const o = command.optsWithGlobals<Globals & { in?: string }>();
+        exit = await can(o, terminal, { agent, verb, resource, name, in: o.in, form: o.output });
+      },
+    );
+  program
+    .command('request')
+    .description('ask for access for an agent: by these options, or by answering what is left out')
+    .option('--agent <name>', 'the AgentIdentity that is to have it')
+    .option('--task <text>', 'what it is to do, in one line, for whoever decides and for the record')
+    .option('--ref <text>', 'where the task is tracked: a ticket, an incident')
+    .option(
+      '--allow <rule>',
+      "VERBS RESOURCES [NAMES], such as 'get,list pods'; more than one may be given",
+      gathered,
+      [],
+    )
+    .option('--in <namespace>', "where; left out: the agent's own namespace; more than one may be given", gathered, [])
+    .option('--for <duration>', 'how long, such as 30m')
+    .option('--from <time>', 'not before, such as 2026-03-01T17:00:00Z')
+    .option('--until <time>', 'not after')
+    .option('--name <name>', 'name of the AgentGrant; left out: that of the agent and some letters')
+    .option('--dry-run', 'print the manifest, and ask for nothing', false)
+    .option('-y, --yes', 'ask for it without a question', false)
+    .allowExcessArguments(false)
+    .action(async (_: object, command: Command) => {
+      const {
+        output: form,
+        dryRun,
+        yes,
+        ...o
+      } = command.optsWithGlobals<Globals & Wish & { dryRun: boolean; yes: boolean }>();
+      exit = await request(o, terminal, { wish: o, dryRun, yes, form });
+    });
 
   for (const [name, decision, about, description] of DECIDING) {
     program
@@ -95,6 +140,10 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
     for (const line of wrapped(`error: ${error.message}`, terminal.width)) terminal.tell(line);
     return error.exit;
   }
+}
+
+function gathered(value: string, before: string[]): string[] {
+  return [...before, value];
 }
 
 function eachLine(text: string, write: (line: string) => void): void {

@@ -13,7 +13,7 @@ import {
   OPERATOR_SERVICE_ACCOUNT,
   SYSTEM_NAMESPACE,
 } from '../api/names.ts';
-import { agentPolicies, type ParsedPolicy } from '../api/policy.ts';
+import { agentPolicies } from '../api/policy.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { agentReviews } from '../api/review.ts';
 import { Cache } from '../kube/cache.ts';
@@ -38,7 +38,7 @@ import {
 import type { Log } from '../kube/log.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, resourceName } from '../kube/object.ts';
-import { selects } from '../policy/selector.ts';
+import { concernedNamespaces } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
@@ -159,22 +159,6 @@ export function agentKey({ metadata, spec }: ParsedGrant): string {
 /** A grant or an identity by its name, as reviews name it. */
 export function targetKey(kind: 'AgentGrant' | 'AgentIdentity', namespace: string | undefined, name: string): string {
   return `${kind} ${namespace ?? ''}/${name}`;
-}
-
-/** Every namespace that a grant reaches into, each once. */
-export function targetNamespaces({ metadata, spec }: ParsedGrant): string[] {
-  const own = metadata.namespace ?? '';
-  return [...new Set(spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])))];
-}
-
-/** The namespaces that a grant depends on: its own, and those it reaches into, each once. */
-export function concernedNamespaces(grant: ParsedGrant): string[] {
-  return [...new Set([grant.metadata.namespace ?? '', ...targetNamespaces(grant)])];
-}
-
-/** Whether a policy selects a namespace with these labels; one that can't be read might select any. */
-export function policySelects({ spec }: ParsedPolicy, labels: Record<string, string> | undefined): boolean {
-  return spec === undefined || selects(spec.namespaceSelector, labels);
 }
 
 /** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */

@@ -15,12 +15,13 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
+import { concernedNamespaces } from '../policy/access.ts';
+import { policiesSelecting } from '../policy/policies.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,
   type Cluster,
-  concernedNamespaces,
   enabledRole,
   guardCaches,
   INDEX,
@@ -28,7 +29,6 @@ import {
   limitsActiveGrants,
   openReceipts,
   outOfStep,
-  policySelects,
   targetKey,
 } from './cluster.ts';
 import { straysOf } from './withdraw.ts';
@@ -99,11 +99,7 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
 
 /** The policies that select a namespace, by name. */
 export function policiesOf(caches: Caches, namespace: string): ParsedPolicy[] {
-  const labels = caches.namespaces.get({ name: namespace })?.metadata.labels;
-  return caches.policies
-    .list()
-    .filter((policy) => policySelects(policy, labels))
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  return policiesSelecting(caches.policies.list(), caches.namespaces.get({ name: namespace })?.metadata.labels);
 }
 
 /**

@@ -1,5 +1,6 @@
 // What a grant asks for, as rules per namespace.
 
+import type { ParsedGrant } from '../api/grant.ts';
 import { covers, type PolicyRule } from './rules.ts';
 
 /** Rules in one namespace. A list of these, one entry a namespace and sorted by it, is what a grant hands out. */
@@ -28,6 +29,13 @@ export function requestedAccess(permissions: Permission[], ownNamespace: string)
   return [...byNamespace]
     .map(([namespace, rules]) => ({ namespace, rules }))
     .sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
+}
+
+/** The namespaces that a grant depends on: its own, and those that it reaches into, each once. */
+export function concernedNamespaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): string[] {
+  const own = metadata.namespace ?? '';
+  const targets = spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])) ?? [];
+  return [...new Set([own, ...targets])];
 }
 
 /** Whether `wide` hands out everything that `narrow` does, namespace by namespace. */

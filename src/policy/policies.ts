@@ -13,6 +13,7 @@ import type { Finding, GateInput } from './gates.ts';
 import { overlap, wildParts } from './overlap.ts';
 import { covers, type PolicyRule } from './rules.ts';
 import { milliseconds } from './schedule.ts';
+import { selects } from './selector.ts';
 import { aboveLimit } from './sensitivity.ts';
 
 /** How many lines of policies are named that refuse a grant: one that asks for everything meets them all. */
@@ -45,6 +46,21 @@ export function policyWarnings(input: GateInput): Finding[] {
     ...tooSensitive(input, policies, () => true).filter(({ message }) => !refused.has(message)),
     ...denied(input, (policy) => !isEnforced(policy)),
   ];
+}
+
+/** Whether a policy selects a namespace with these labels; one that can't be read might select any. */
+export function policySelects({ spec }: ParsedPolicy, labels: Record<string, string> | undefined): boolean {
+  return spec === undefined || selects(spec.namespaceSelector, labels);
+}
+
+/** Those of the policies that select a namespace with these labels, by name. */
+export function policiesSelecting(
+  policies: ParsedPolicy[],
+  labels: Record<string, string> | undefined,
+): ParsedPolicy[] {
+  return policies
+    .filter((policy) => policySelects(policy, labels))
+    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
 type Which = (policy: ParsedPolicy) => boolean;

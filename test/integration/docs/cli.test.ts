@@ -39,10 +39,10 @@ describe('the guide to kubectl hallpass', function () {
     for (const [user, role] of [
       ['ada', 'hallpass-reviewer'],
       ['rosa', 'hallpass-reviewer'],
-      ['victor', 'view'],
     ] as const) {
       await playground.admin(['create', 'rolebinding', user, '-n', 'web', '--clusterrole', role, '--user', user]);
     }
+    await playground.admin(['create', 'clusterrolebinding', 'victor', '--clusterrole', 'view', '--user', 'victor']);
     for (const user of ['ada', 'victor']) kubeconfigs[user] = await playground.kubeconfigFor({ user });
     kubeconfigs.rosa = await playground.kubeconfigFor({ user: 'rosa', groups: ['web-release'] });
     await until('rosa', `kubectl create -n web -f ${root}/examples/deploy-agent/request/grant.yaml`);
