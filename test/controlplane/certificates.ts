@@ -12,6 +12,8 @@ export type Signed = { certificate: string; key: string };
 export type CertificateAuthority = {
   /** PEM. */
   certificate: string;
+  /** PEM: for the controller that signs what CertificateSigningRequests ask for. */
+  key: string;
   /** A serving certificate for 127.0.0.1, localhost and the in-cluster names. */
   serving(): Promise<Signed>;
   /** A client certificate: Kubernetes reads the user from CN and the groups from O. */
@@ -30,7 +32,8 @@ async function generate(): Promise<webcrypto.CryptoKeyPair> {
   return crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 }
 
-async function privatePem(keys: webcrypto.CryptoKeyPair): Promise<string> {
+/** The private key, as a client reads it. */
+export async function privatePem(keys: webcrypto.CryptoKeyPair): Promise<string> {
   return pem('PRIVATE KEY', await crypto.subtle.exportKey('pkcs8', keys.privateKey));
 }
 
@@ -83,6 +86,7 @@ export async function createCertificateAuthority(): Promise<CertificateAuthority
 
   return {
     certificate: `${authority.toString('pem')}\n`,
+    key: await privatePem(keys),
     serving: () =>
       sign(
         [{ CN: ['kube-apiserver'] }],

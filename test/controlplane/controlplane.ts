@@ -147,6 +147,7 @@ async function startIn(
   ]);
   await Promise.all([
     put('ca.crt', authority.certificate),
+    put('ca.key', authority.key),
     put('serving.crt', serving.certificate),
     put('serving.key', serving.key),
     put('service-accounts.pub', signing.publicKey),
@@ -222,6 +223,9 @@ async function startIn(
         '--use-service-account-credentials=true',
         `--service-account-private-key-file=${file('service-accounts.key')}`,
         `--root-ca-file=${file('ca.crt')}`,
+        // For the tests that run the controller which signs.
+        `--cluster-signing-cert-file=${file('ca.crt')}`,
+        `--cluster-signing-key-file=${file('ca.key')}`,
         `--controllers=${controllers.join()}`,
         '--profiling=false',
         ...(flags.controllerManagerFlags ?? []),

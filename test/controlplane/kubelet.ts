@@ -29,13 +29,18 @@ async function onceAllowed<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+export type BareNode = {
+  name: string;
+  runAgent(o: { namespace: string; identity: string; pod?: object }): Promise<AgentPod>;
+  /** The token that its kubelet would mount in a pod that is bound to it. */
+  tokenFor(pod: { namespace: string; name: string; uid: string; serviceAccountName: string }): Promise<string>;
+};
+
 /**
- * A node without a kubelet, and what its kubelet would do for agents: runs a pod with the agent's label and ServiceAccount
- * and gets its token of 10 minutes, by the rights of a node.
+ * A node without a kubelet, and what its kubelet would do: gets the token of 10 minutes of a pod that runs on it, by the
+ * rights of a node; and for agents, the pod too, with the agent's label and ServiceAccount.
  */
-export async function startNode(
-  controlPlane: ControlPlane,
-): Promise<{ runAgent(o: { namespace: string; identity: string; pod?: object }): Promise<AgentPod> }> {
+export async function startNode(controlPlane: ControlPlane): Promise<BareNode> {
   const suffix = () => randomBytes(4).toString('hex');
   const nodeName = `node-${suffix()}`;
   const admin = new Client({
@@ -46,7 +51,19 @@ export async function startNode(
   });
   await admin.createRaw('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } });
 
+  const tokenFor: BareNode['tokenFor'] = async ({ namespace, name, uid, serviceAccountName }) => {
+    const request = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { expirationSeconds: 600, boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid } },
+    };
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccountName}/token`;
+    return tokenSchema.parse(await onceAllowed(() => node.createRaw(path, request))).status.token;
+  };
+
   return {
+    name: nodeName,
+    tokenFor,
     async runAgent({ namespace, identity, pod: extra }) {
       const serviceAccountName = `hallpass-${identity}`;
       const body = {
@@ -58,13 +75,7 @@ export async function startNode(
       // Refused, too, until the API server has seen the ServiceAccount.
       const created = await onceAllowed(() => admin.createRaw(`/api/v1/namespaces/${namespace}/pods`, body));
       const { metadata } = podSchema.parse(created);
-      const request = {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        spec: { expirationSeconds: 600, boundObjectRef: { apiVersion: 'v1', kind: 'Pod', ...metadata } },
-      };
-      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccountName}/token`;
-      const renew = async () => tokenSchema.parse(await onceAllowed(() => node.createRaw(path, request))).status.token;
+      const renew = () => tokenFor({ namespace, serviceAccountName, ...metadata });
       return { name: metadata.name, token: await renew(), renew };
     },
   };
