@@ -40,3 +40,8 @@ export function escaped(text: string, written: (character: string) => string): s
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Some of a list in a sentence, and whether there is more. */
+export function listed(items: string[], most: number): string {
+  return items.slice(0, most).join('; ') + (items.length > most ? '; and more' : '');
+}

@@ -44,9 +44,9 @@ export const REASONS = {
   ForbiddenPermission:
     'A permission covers RBAC objects, ServiceAccounts, the writing of Jobs or kinds of hallpass, which no grant hands out. Remove it.',
   RequesterLacksPermission:
-    'Whoever last wrote the request does not hold all that it hands out. Nobody can give what they do not have.',
+    'Whoever last wrote the request does not hold all that it hands out, or does not any more. Nobody can give what they do not have. For a pipeline it is the group that owns the agent that must hold it.',
   CreatorLacksPermission:
-    'Whoever created the request does not hold all that it hands out. Nobody can give what they do not have.',
+    'Whoever created the request does not hold all that it hands out, or does not any more. Nobody can give what they do not have. For a pipeline it is the group that owns the agent that must hold it.',
   NamespaceNotFound: 'A target namespace does not exist. The grant proceeds when it does.',
   NamespaceTerminating: 'A target namespace is being deleted: nothing can be created in it.',
   NamespaceNotEnabled:

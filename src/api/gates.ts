@@ -14,7 +14,9 @@ export const gateOutcomes = z.object({
   stops: holds('No review has suspended the grant or its agent.'),
   boundary: holds('The grant stays inside the boundary of its AgentIdentity.'),
   policies: holds('An AgentPolicy selects each namespace, and none of them refuses the grant.'),
-  authors: holds('Creator and requester hold what the grant hands out; asked when it is about to be given.'),
+  authors: holds(
+    'Creator and requester, or for a pipeline the group that owns the agent, hold what the grant hands out; asked when it is about to be given, and from then on where policies want it.',
+  ),
   consent: holds('Every target namespace exists, is enabled for grants, and accepts those from the own one.'),
   ceiling: holds('ClusterRole hallpass-grantable, as bound in each target namespace, covers the permissions.'),
   guards: holds('The admission guards are whole; asked when something is about to be made.'),

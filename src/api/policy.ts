@@ -6,7 +6,19 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
 import { permission } from './permission.ts';
-import { duration, integer, line, listOf, mapOf, namespaceName, objectName, required, ruled, text } from './schema.ts';
+import {
+  duration,
+  integer,
+  line,
+  listOf,
+  mapOf,
+  namespaceName,
+  objectName,
+  PRINTABLE,
+  required,
+  ruled,
+  text,
+} from './schema.ts';
 import { dataSensitivity } from './sensitivity.ts';
 
 const LABEL_KEY = text({ min: 1, max: 317 });
@@ -103,6 +115,52 @@ const reviewers = z.object({
     .describe('ServiceAccounts whose reviews count as those of people do. Left out: none.'),
 });
 
+const subject = ruled(
+  z.object({
+    kind: z.enum(['User', 'Group', 'ServiceAccount']).describe('What name is the name of.'),
+    name: line(1024, 'name a user, a group or a ServiceAccount as the cluster knows it').describe('Its name.'),
+    namespace: namespaceName().optional().describe('Namespace of a ServiceAccount, and only of one.'),
+  }),
+  [
+    {
+      cel: "(self.kind == 'ServiceAccount') == has(self.namespace)",
+      fieldPath: '.namespace',
+      message: 'a ServiceAccount has a namespace, a User and a Group have none: add or remove namespace',
+      holds: ({ kind, namespace }) => (kind === 'ServiceAccount') === (namespace !== undefined),
+    },
+  ],
+);
+
+/** Of Kubernetes' own groups, which stand for cluster admins, or for whoever is let in at all. */
+export const SYSTEM_PREFIX = 'system:';
+
+const ownerGroup = ruled(text({ min: 1, max: 256, pattern: PRINTABLE }), [
+  {
+    cel: `!self.startsWith('${SYSTEM_PREFIX}')`,
+    message: `a group that begins with ${SYSTEM_PREFIX} is Kubernetes' own and owns no agent: name the group of a team`,
+    holds: (group) => !group.startsWith(SYSTEM_PREFIX),
+  },
+]);
+
+const pipeline = z.object({
+  subjects: required(
+    listOf(subject, { max: 16, atLeastOne: 'name whom this is about: add to subjects' }),
+    'name whom this is about: set subjects',
+  ).describe('Required. Users, groups and ServiceAccounts that write what others have decided: GitOps, restores.'),
+  ownerGroups: required(
+    listOf(ownerGroup, { max: 32, atLeastOne: 'name the groups that may answer for agents here: add to ownerGroups' }),
+    'name the groups that may answer for agents here: set ownerGroups',
+  ).describe(
+    "Required. The groups of which one must be the owner of the agent, and must hold what the grant hands out, in place of the pipeline. Never one of Kubernetes' own (system:).",
+  ),
+  review: z
+    .enum(['Waived'])
+    .optional()
+    .describe(
+      'Waived: what the pipeline writes needs no approval for that, where whoever changes its source has been reviewed there. Left out: one person must approve it.',
+    ),
+});
+
 const freeze = z.object({
   reason: required(
     line(256, 'say why, for everybody whose access stops'),
@@ -139,6 +197,17 @@ export const policySpec = z.object({
       'Who must approve a grant before it is given, by an AgentReview. Every line of every policy counts; one person can count for several lines. Nobody approves what they wrote, or what somebody wrote as whom they may act.',
     ),
   reviewers: reviewers.optional().describe('Who may review beside people, in the namespaces of the grants.'),
+  requesterCheck: z
+    .enum(['Continuous', 'AtIssue', 'Off'])
+    .optional()
+    .describe(
+      'Whether creator and requester must hold what a grant hands out. Continuous: when it is issued, and from then on by RBAC; who loses it suspends the grant. AtIssue: when it is issued. Off: never. Left out: Continuous. Of several policies the strictest counts.',
+    ),
+  pipelines: listOf(pipeline, { max: 16 })
+    .optional()
+    .describe(
+      'Whose own rights say nothing, since they hold everything and write for others. For grants of the namespaces that this selects, the group that owns the agent must hold what is handed out in their place, and a person must approve it.',
+    ),
   freeze: freeze
     .optional()
     .describe(

@@ -1,10 +1,9 @@
 // Whether the people behind a grant hold what it hands out: asked of the API server, each question once.
 
 import * as z from 'zod';
-import type { GrantStamps } from '../api/grant.ts';
-import type { Stamp } from '../api/stamp.ts';
 import type { Client } from '../kube/client.ts';
 import type { Access } from '../policy/access.ts';
+import type { Holder, Holders } from '../policy/authors.ts';
 import type { PolicyRule } from '../policy/rules.ts';
 import type { AuthorsLack } from '../policy/snapshot.ts';
 
@@ -41,17 +40,16 @@ export class AuthorCheck {
     this.#client = client;
   }
 
-  /** What creator and requester lack of this access, as readable lines. Throws when the API server doesn't answer. */
-  async lacking(stamps: GrantStamps, access: Access[]): Promise<AuthorsLack> {
-    const [creator, requester] = await Promise.all([
-      this.#lacks(stamps.creator, access),
-      this.#lacks(stamps.requester, access),
-    ]);
+  /** What those who must hold this access lack of it, as readable lines. Throws when the API server doesn't answer. */
+  async lacking(holders: Holders, access: Access[]): Promise<AuthorsLack> {
+    // Where nobody may answer for a pipeline, the decision says so without being told.
+    const lacks = (holder: Holder | undefined) => (holder ? this.#lacks(holder, access) : []);
+    const [creator, requester] = await Promise.all([lacks(holders.creator), lacks(holders.requester)]);
     return { creator, requester };
   }
 
   /** Whether somebody may do one thing. Throws when the API server doesn't answer. */
-  may(who: Stamp, what: Partial<Attributes> & Pick<Attributes, 'verb' | 'resource'>): Promise<boolean> {
+  may(who: Holder, what: Partial<Attributes> & Pick<Attributes, 'verb' | 'resource'>): Promise<boolean> {
     return this.#ask(who, { namespace: '', group: '', subresource: '', name: '', ...what });
   }
 
@@ -60,7 +58,7 @@ export class AuthorCheck {
     this.#answers.clear();
   }
 
-  async #lacks(author: Stamp, access: Access[]): Promise<string[]> {
+  async #lacks(holder: Holder, access: Access[]): Promise<string[]> {
     const count = access.reduce((sum, { rules }) => sum + rules.reduce((all, rule) => all + questionCount(rule), 0), 0);
     if (count > MOST_QUESTIONS) {
       return [
@@ -70,7 +68,7 @@ export class AuthorCheck {
     const missing: string[] = [];
     for (const { namespace, rules } of access) {
       const asked = rules.flatMap(questions);
-      const answers = await Promise.all(asked.map((question) => this.#holds(author, namespace, question)));
+      const answers = await Promise.all(asked.map((question) => this.#holds(holder, namespace, question)));
       asked.forEach((question, at) => {
         if (!answers[at]) missing.push(`${describe(question)} in namespace ${namespace}`);
       });
@@ -79,18 +77,18 @@ export class AuthorCheck {
   }
 
   /** Who holds something everywhere holds it here; asking that first makes one question of many namespaces'. */
-  async #holds(author: Stamp, namespace: string, question: Omit<Attributes, 'namespace'>): Promise<boolean> {
-    if (await this.#ask(author, { ...question, namespace: '' })) return true;
-    return this.#ask(author, { ...question, namespace });
+  async #holds(holder: Holder, namespace: string, question: Omit<Attributes, 'namespace'>): Promise<boolean> {
+    if (await this.#ask(holder, { ...question, namespace: '' })) return true;
+    return this.#ask(holder, { ...question, namespace });
   }
 
-  #ask(author: Stamp, attributes: Attributes): Promise<boolean> {
-    const key = JSON.stringify([author.username, author.uid, author.groups, attributes]);
+  #ask(holder: Holder, attributes: Attributes): Promise<boolean> {
+    const key = JSON.stringify([holder.username, holder.uid, holder.groups, attributes]);
     const now = performance.now();
     const known = this.#answers.get(key);
     if (known && now - known.at < ANSWER_AGE) return known.allowed;
     this.#forgetOld(now);
-    const allowed = this.#inTurn(() => this.#review(author, attributes));
+    const allowed = this.#inTurn(() => this.#review(holder, attributes));
     this.#answers.set(key, { at: now, allowed });
     // A question that got no answer is asked again.
     allowed.catch(() => this.#answers.delete(key));
@@ -109,8 +107,8 @@ export class AuthorCheck {
     }
   }
 
-  async #review(author: Stamp, resourceAttributes: Attributes): Promise<boolean> {
-    const { username: user, uid, groups } = author;
+  async #review(holder: Holder, resourceAttributes: Attributes): Promise<boolean> {
+    const { username: user, uid, groups } = holder;
     const answer = await this.#client.createRaw('/apis/authorization.k8s.io/v1/subjectaccessreviews', {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SubjectAccessReview',

@@ -5,7 +5,6 @@ import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import {
   GRANTABLE_ROLE,
-  grantUidOf,
   grantUidOfBinding,
   grantUidOfObject,
   ISSUER_ROLE,
@@ -27,7 +26,6 @@ import {
   mutatingAdmissionPolicies,
   mutatingAdmissionPolicyBindings,
   namespaces,
-  type Role,
   type RoleBinding,
   roleBindings,
   roles,
@@ -62,6 +60,10 @@ export const INDEX = {
   target: 'target',
   /** Bindings by whom they name. */
   subject: 'subject',
+  /** Bindings by the role that they give, as `roleKey` writes it. */
+  role: 'role',
+  /** Identities by the group that owns them, as a subject. */
+  owner: 'owner',
   /** RoleBindings that enable a namespace, by that namespace. */
   enables: 'enables',
 } as const;
@@ -79,7 +81,11 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
         [INDEX.grantUid]: ({ metadata }) => [metadata.uid],
       },
     }),
-    identities: new Cache({ ...o, resource: agentIdentities }),
+    identities: new Cache({
+      ...o,
+      resource: agentIdentities,
+      indexes: { [INDEX.owner]: ({ spec }) => (spec?.owner.kind === 'Group' ? [subjectKey(spec.owner)] : []) },
+    }),
     policies: new Cache({ ...o, resource: agentPolicies }),
     reviews: new Cache({
       ...o,
@@ -102,7 +108,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
     namespaces: new Cache({ ...o, resource: namespaces }),
     serviceAccounts: new Cache({ ...o, resource: serviceAccounts, labelSelector: LABELS.identityUid }),
     jobs: new Cache({ ...ours, resource: jobs, trim: withoutTemplate, indexes: { [INDEX.grantUid]: grantUids } }),
-    roles: new Cache({ ...o, resource: roles, trim: onlyOurRules, indexes: { [INDEX.grantUid]: grantUids } }),
+    roles: new Cache({ ...o, resource: roles, indexes: { [INDEX.grantUid]: grantUids } }),
     roleBindings: new Cache({
       ...o,
       resource: roleBindings,
@@ -111,14 +117,18 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
         // A grant's binding is found by its grant, and is no standing access.
         [INDEX.subject]: (binding) =>
           grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],
+        [INDEX.role]: (binding) => (grantUidOfBinding(binding) === undefined ? [roleKey(binding)] : []),
         [INDEX.enables]: (binding) => (enabledRole(binding) ? [binding.metadata.namespace ?? ''] : []),
       },
     }),
-    clusterRoles: new Cache({ ...o, resource: clusterRoles, trim: onlyGrantableRules }),
+    clusterRoles: new Cache({ ...o, resource: clusterRoles }),
     clusterRoleBindings: new Cache({
       ...o,
       resource: clusterRoleBindings,
-      indexes: { [INDEX.subject]: ({ subjects }) => (subjects ?? []).map(subjectKey) },
+      indexes: {
+        [INDEX.subject]: ({ subjects }) => (subjects ?? []).map(subjectKey),
+        [INDEX.role]: (binding) => [roleKey(binding)],
+      },
     }),
     mutatingAdmissionPolicies: new Cache({ ...o, resource: mutatingAdmissionPolicies }),
     mutatingAdmissionPolicyBindings: new Cache({ ...o, resource: mutatingAdmissionPolicyBindings }),
@@ -159,6 +169,11 @@ export function agentKey({ metadata, spec }: ParsedGrant): string {
 /** A grant or an identity by its name, as reviews name it. */
 export function targetKey(kind: 'AgentGrant' | 'AgentIdentity', namespace: string | undefined, name: string): string {
   return `${kind} ${namespace ?? ''}/${name}`;
+}
+
+/** The role that a binding gives, as a key of the index of bindings: a Role is one of the binding's namespace. */
+export function roleKey({ metadata, roleRef }: Pick<RoleBinding, 'metadata' | 'roleRef'>): string {
+  return roleRef.kind === 'Role' ? `Role ${metadata.namespace ?? ''}/${roleRef.name}` : `ClusterRole ${roleRef.name}`;
 }
 
 /** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */
@@ -230,13 +245,4 @@ const NOT_KEPT = { username: '' };
 function withoutTemplate({ metadata, spec, status }: Job): Job {
   const { parallelism, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend } = spec;
   return { metadata, spec: { parallelism, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend }, status };
-}
-
-/** That others' roles change is news, since it may let a requester pass; what they hold is asked of the API server. */
-function onlyOurRules(role: Role): Role {
-  return grantUidOf(role.metadata.name) === undefined ? { ...role, rules: [] } : role;
-}
-
-function onlyGrantableRules<T extends Role>(role: T): T {
-  return role.metadata.name === GRANTABLE_ROLE ? role : { ...role, rules: [] };
 }

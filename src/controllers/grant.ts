@@ -7,12 +7,11 @@ import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, URGENT } from '../kube/queue.ts';
-import { requestedAccess } from '../policy/access.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
-import { messageOf } from '../text.ts';
+import { type Asked, ask, unanswered } from './asked.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
@@ -22,7 +21,7 @@ import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
-import { askReviewers } from './reviewers.ts';
+import type { RightsWatch } from './rights-watch.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 import type { Tasks } from './tasks.ts';
@@ -39,6 +38,7 @@ export class GrantReconciler {
   readonly #cluster: Cluster;
   readonly #activation: GrantActivation;
   readonly #authors: AuthorCheck;
+  readonly #rights: Pick<RightsWatch, 'issued'>;
   readonly #deadlines: Deadlines;
   readonly #record: GrantRecord;
   readonly #metrics: GrantMetrics;
@@ -63,6 +63,7 @@ export class GrantReconciler {
     activation: GrantActivation;
     record: GrantRecord;
     authors: AuthorCheck;
+    rights: Pick<RightsWatch, 'issued'>;
     deadlines: Deadlines;
     metrics: GrantMetrics;
     refusals: Refusals;
@@ -76,6 +77,7 @@ export class GrantReconciler {
     this.#cluster = o.cluster;
     this.#activation = o.activation;
     this.#authors = o.authors;
+    this.#rights = o.rights;
     this.#deadlines = o.deadlines;
     this.#record = o.record;
     this.#metrics = o.metrics;
@@ -112,13 +114,14 @@ export class GrantReconciler {
     // Handed out for its urgency while the queue holds back all others.
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
-      const { snapshot, verdict } = await this.#decide(grant);
+      const { snapshot, verdict, failure } = await this.#decide(grant);
       if (await agentLives(this.#cluster, snapshot, verdict)) return { requeueAfterMs: BEHIND_DELAY };
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
         this.#taking.add(key);
       const result = await this.#follow(key, snapshot, this.#record.decided(snapshot, verdict));
       this.#taking.delete(key);
+      if (failure !== undefined) throw failure;
       return result;
     } finally {
       this.#issuing.delete(grant.metadata.uid);
@@ -188,7 +191,8 @@ export class GrantReconciler {
     return undefined;
   }
 
-  async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict }> {
+  /** `failure`: why what the verdict hangs on could not be asked. Then it says what must be true while that isn't known. */
+  async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict; failure?: unknown }> {
     await confirmReceipt(this.#cluster, grant);
     // What has access loses it once its task is seen to have ended; nothing is given or narrowed before it was looked for.
     const { phase, specHash } = grant.status;
@@ -203,41 +207,30 @@ export class GrantReconciler {
     }
     // Each is asked once; asking takes time, in which anything may change.
     while (verdict.askAuthors || verdict.askReviewers.length > 0) {
-      const asked = await this.#ask(snapshot, verdict).catch((error: unknown) => {
-        return this.#checkFailed(snapshot, verdict, error);
-      });
+      let asked: Asked;
+      try {
+        asked = await ask(this.#authors, snapshot, verdict);
+      } catch (failure) {
+        if (!verdict.given) return this.#checkFailed(snapshot, verdict, failure);
+        return { snapshot, verdict: unanswered(verdict, failure), failure };
+      }
       snapshot = { ...this.#gather(grant, refusal), ...asked };
       verdict = decide(snapshot);
     }
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
-    if (verdict.phase === 'Active' && !isLive(snapshot)) this.#issuing.set(grant.metadata.uid, agentKey(grant));
+    if (verdict.phase === 'Active' && !isLive(snapshot)) {
+      this.#issuing.set(grant.metadata.uid, agentKey(grant));
+      this.#rights.issued(keyOf(grant.metadata));
+    }
     return { snapshot, verdict };
   }
 
-  /** What a verdict hangs on that takes asking, beside what was asked before. */
-  async #ask(snapshot: Snapshot, verdict: Verdict): Promise<Pick<Snapshot, 'authorsLack' | 'reviewers'>> {
-    const { grant } = snapshot;
-    let { authorsLack, reviewers } = snapshot;
-    if (verdict.askAuthors && grant.stamps && grant.spec) {
-      const access = requestedAccess(grant.spec.permissions, grant.metadata.namespace ?? '');
-      authorsLack = await this.#authors.lacking(grant.stamps, access);
-    }
-    if (verdict.askReviewers.length > 0) {
-      reviewers = await askReviewers(this.#authors, grant, verdict.askReviewers);
-    }
-    return { authorsLack, reviewers };
-  }
-
   /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */
-  async #checkFailed(snapshot: Snapshot, verdict: Verdict, error: unknown): Promise<never> {
-    const why = messageOf(error);
-    const message = `what its authors and reviewers may do could not be found out: ${why}; it is tried again`;
-    const reasons: Finding[] = [{ reason: 'CheckFailed', message }];
-    const { decision } = snapshot.grant.status;
-    const standing = this.#record.standing(snapshot, { ...verdict, decision });
-    await this.#record.write(snapshot.grant, { ...standing, reasons, created: [] });
-    this.#record.announce(snapshot.grant, { phase: verdict.phase, reasons });
-    throw error;
+  async #checkFailed(snapshot: Snapshot, verdict: Verdict, failure: unknown): Promise<never> {
+    const told = { ...unanswered(verdict, failure), decision: snapshot.grant.status.decision };
+    await this.#record.write(snapshot.grant, { ...this.#record.standing(snapshot, told), created: [] });
+    this.#record.announce(snapshot.grant, told);
+    throw failure;
   }
 
   /** What was refused is not tried again for a grant that is over: what has to end asks for nothing to be made. */

@@ -16,6 +16,7 @@ import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
 import { concernedNamespaces } from '../policy/access.ts';
+import { requesterCheck } from '../policy/authors.ts';
 import { policiesSelecting } from '../policy/policies.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
@@ -31,6 +32,7 @@ import {
   outOfStep,
   targetKey,
 } from './cluster.ts';
+import { authorsCovered } from './rights.ts';
 import { straysOf } from './withdraw.ts';
 
 /** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
@@ -44,22 +46,28 @@ export function gather(
     namespace: SYSTEM_NAMESPACE,
     name: receiptName({ namespace, name }, grant.hash),
   });
+  const identity = identityOf(caches, grant);
+  const superseded = openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash);
+  const namespaces = namespaceViews(caches, grant);
+  const given = isLive({ grant, receipt }) || superseded.length > 0;
   return {
     now: o.now,
     grant,
     hash: grant.hash,
-    identity: identityOf(caches, grant),
+    identity,
     receipt,
-    superseded: openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash),
-    namespaces: new Map(concernedNamespaces(grant).flatMap((target) => namespaceView(caches, target))),
+    superseded,
+    namespaces,
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
     refusal: o.refusal,
     guardProblems: o.guardProblems,
     outOfStep: outOfStep([
       ...guardCaches(caches),
+      caches.roles,
       caches.clusterRoles,
       caches.roleBindings,
+      caches.clusterRoleBindings,
       caches.namespaces,
       caches.identities,
       caches.policies,
@@ -69,7 +77,16 @@ export function gather(
     reviews: reviewsOf(caches, grant, receipt),
     reviewers: undefined,
     authorsLack: undefined,
+    authorsCovered:
+      given &&
+      requesterCheck({ namespaces }) === 'Continuous' &&
+      authorsCovered(caches, { grant, identity, namespaces }),
   };
+}
+
+/** What is known of the grant's own namespace, and of those that it reaches into. */
+export function namespaceViews(caches: Caches, grant: ParsedGrant): Map<string, NamespaceView> {
+  return new Map(concernedNamespaces(grant).flatMap((target) => namespaceView(caches, target)));
 }
 
 /** By name: a stop goes by it. The agent's name is known by the receipt where the grant itself can't be read. */

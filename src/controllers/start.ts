@@ -23,6 +23,7 @@ import type { GrantMetrics } from './metrics.ts';
 import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
 import { Repairs } from './repairs.ts';
+import { RightsWatch } from './rights-watch.ts';
 import { Stranded } from './stranded.ts';
 import { Tasks } from './tasks.ts';
 import { watchChanges } from './watches.ts';
@@ -64,13 +65,15 @@ export function startControllers(o: Options): {
     identities: queueOf('identities'),
     orphans: queueOf('orphans'),
     receipts: queueOf('receipts'),
-    authors: queueOf('authors'),
+    rights: queueOf('rights'),
+    reviewers: queueOf('reviewers'),
   };
   const lapses = new Deadlines({ now, onDue: (key) => queues.grants.add(key, { priority: URGENT }) });
   const identityEnds = new Deadlines({ now, onDue: (key) => queues.identities.add(key, { priority: URGENT }) });
   const retirements = new Deadlines({ now, onDue: (key) => queues.receipts.add(key) });
 
   const authors = new AuthorCheck(cluster.client);
+  const rights = new RightsWatch({ cluster, queues, forget: () => authors.forget() });
   const record = new GrantRecord(cluster, events);
   const issuer = new Issuer(cluster, o.image);
   const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
@@ -85,6 +88,7 @@ export function startControllers(o: Options): {
     record,
     activation: new GrantActivation({ cluster, issuer, record, metrics, refusals, repairs }),
     authors,
+    rights,
     deadlines: lapses,
     metrics,
     refusals,
@@ -102,7 +106,7 @@ export function startControllers(o: Options): {
     stranded: new Stranded({ cluster, resource: agentIdentities, wake: (key) => queues.identities.add(key) }),
   });
 
-  watchChanges({ cluster, guards, tasks, queues, lapses, retirements, receiptRetention: o.receiptRetention });
+  watchChanges({ cluster, guards, tasks, queues, rights, lapses, retirements, receiptRetention: o.receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));
   metrics.warned(() => caches.grants.list().filter(isWarned).length);
   metrics.heldBindings(() => heldBindings(caches));
@@ -113,7 +117,8 @@ export function startControllers(o: Options): {
     identities: (key) => ({ identity: key }),
     orphans: (uid) => ({ uid }),
     receipts: (key) => ({ receipt: key }),
-    authors: () => ({}),
+    rights: (key) => ({ grant: key }),
+    reviewers: () => ({}),
   };
   const start = (
     name: keyof typeof queues,
@@ -168,9 +173,10 @@ export function startControllers(o: Options): {
       () => true,
     ),
     start('receipts', 2, (key) => retire(cluster, o.receiptRetention, key)),
-    start('authors', 1, async () => {
+    start('rights', 2, (key) => rights.lookAgain(key)),
+    start('reviewers', 1, async () => {
       authors.forget();
-      for (const { metadata } of caches.grants.list().filter(hangsOnRights)) queues.grants.add(keyOf(metadata));
+      for (const { metadata } of caches.grants.list().filter(waitsForReviewers)) queues.grants.add(keyOf(metadata));
       return undefined;
     }),
   ];
@@ -182,6 +188,7 @@ export function startControllers(o: Options): {
     async stop() {
       for (const end of endResyncs) end();
       tasks.stop();
+      rights.stop();
       for (const deadlines of [lapses, identityEnds, retirements]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
     },
@@ -193,15 +200,9 @@ function isWarned({ status }: ParsedGrant): boolean {
   return (status.warnings ?? []).some(({ reason }) => !WARNING_REASONS.some((own) => own === reason));
 }
 
-/** Whether its verdict hangs on what people may do: its authors, or those who reviewed it. */
-function hangsOnRights({ status }: ParsedGrant): boolean {
-  const waits = [
-    'CreatorLacksPermission',
-    'RequesterLacksPermission',
-    'ApprovalMissing',
-    'SuspendedByReview',
-    'AgentSuspended',
-  ];
+/** Whether its verdict hangs on what its reviewers may do. */
+function waitsForReviewers({ status }: ParsedGrant): boolean {
+  const waits = ['ApprovalMissing', 'SuspendedByReview', 'AgentSuspended'];
   return !isTerminal(status.phase) && (status.reasons ?? []).some(({ reason }) => waits.includes(reason));
 }
 

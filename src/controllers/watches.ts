@@ -18,9 +18,10 @@ import { agentKey, type Cluster, enabledRole, INDEX, limitsActiveGrants } from '
 import type { GuardWatch } from './guards.ts';
 import { IdentityCounts } from './identity-counts.ts';
 import { removableAt } from './receipt.ts';
+import type { RightsWatch } from './rights-watch.ts';
 import type { Tasks } from './tasks.ts';
 
-/** How long changes are gathered before grants that wait for their authors' rights are looked at again, in milliseconds. */
+/** How long changes are gathered before grants that wait for their reviewers' rights are looked at again, in milliseconds. */
 const SETTLE = 1_000;
 
 /** Subscribes to every cache; from here on the queues fill, first with all that exists. */
@@ -28,12 +29,13 @@ export function watchChanges(o: {
   cluster: Cluster;
   guards: GuardWatch;
   tasks: Tasks;
-  queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'authors', Queue>;
+  queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'reviewers', Queue>;
+  rights: RightsWatch;
   lapses: Deadlines;
   retirements: Deadlines;
   receiptRetention: number;
 }): void {
-  const { cluster, guards, tasks, queues, lapses, retirements } = o;
+  const { cluster, guards, tasks, queues, rights, lapses, retirements } = o;
   const { caches, clock } = cluster;
   const now = () => clock.now();
   const counts = new IdentityCounts(queues);
@@ -46,7 +48,7 @@ export function watchChanges(o: {
   const openIn = (namespace: string) => caches.grants.byIndex(INDEX.namespace, namespace).filter(isOpen);
   const priorityOf = ({ initial }: { initial: boolean }) => (initial ? INITIAL : NORMAL);
   /** Changes of rights are many and their reader is rare: gathered, then looked at once. */
-  const rightsChanged = () => queues.authors.add('waiting', { afterMs: SETTLE });
+  const rightsChanged = () => queues.reviewers.add('waiting', { afterMs: SETTLE });
 
   /** Others of the same agent may have waited for this one's end; and so may an identity that is going. */
   const slotFreed = ({ spec }: ParsedReceipt) => {
@@ -79,7 +81,7 @@ export function watchChanges(o: {
   const enqueueIdentities = (which: (identity: ParsedIdentity) => boolean) => {
     for (const { metadata } of caches.identities.list().filter(which)) queues.identities.add(keyOf(metadata));
   };
-  /** Rights that an agent, or the author of a waiting grant, has by others' bindings may have changed. */
+  /** Rights that an agent, or a reviewer, has by others' bindings may have changed. */
   const bindingChanged = ({ object, previous, initial }: CacheEvent<RoleBinding>) => {
     if (initial) return;
     rightsChanged();
@@ -93,6 +95,7 @@ export function watchChanges(o: {
 
   caches.grants.subscribe((event) => {
     const { object, previous, type, own } = event;
+    rights.grantChanged(event);
     const key = keyOf(object.metadata);
     if (type === 'deleted') tasks.forget(key);
     else tasks.follow(object);
@@ -150,10 +153,12 @@ export function watchChanges(o: {
 
   caches.jobs.subscribe((event) => void touched(event, isStatusOnly(event) ? NOTE : undefined));
   caches.roles.subscribe((event) => {
+    rights.roleChanged('Role', event);
     if (!touched(event) && !event.initial) rightsChanged();
   });
   caches.roleBindings.subscribe((event) => {
     const { object, previous, initial } = event;
+    rights.bindingChanged(event);
     // One that only has the name of a grant's may be somebody's standing access.
     if (touched(event) && isGrants(object) && (!previous || isGrants(previous))) return;
     if (enabledRole(object) || (previous && enabledRole(previous))) {
@@ -163,9 +168,14 @@ export function watchChanges(o: {
     }
     bindingChanged(event);
   });
-  caches.clusterRoleBindings.subscribe((event) => bindingChanged(event));
-  caches.clusterRoles.subscribe(({ object, initial }) => {
+  caches.clusterRoleBindings.subscribe((event) => {
+    rights.bindingChanged(event);
+    bindingChanged(event);
+  });
+  caches.clusterRoles.subscribe((event) => {
+    const { object, initial } = event;
     if (initial) return;
+    rights.roleChanged('ClusterRole', event);
     if (object.metadata.name === GRANTABLE_ROLE) enqueueOpen();
     rightsChanged();
   });

@@ -32,6 +32,8 @@ export type DecisionRecord = {
     namespaces: { name: string; enabled: boolean; terminating: boolean; acceptsGrantsFrom: string[]; data?: string }[];
     /** What the authors were found not to hold; undefined where they were not asked about. */
     authorsLack: Snapshot['authorsLack'];
+    /** Of what has been given: whether RBAC gives them all of it. */
+    authorsCovered: boolean;
     guardProblems: string[];
     outOfStep: string[];
   };
@@ -41,7 +43,8 @@ type Told = { gate?: string; reason: string; message: string };
 
 /** The record of what was decided on a snapshot. */
 export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
-  const { grant, hash, identity, receipt, reviews, namespaces, authorsLack, guardProblems, outOfStep } = snapshot;
+  const { grant, hash, identity, receipt, reviews, namespaces, authorsLack, authorsCovered, guardProblems, outOfStep } =
+    snapshot;
   const record = {
     grant: keyOf(grant.metadata),
     uid: grant.metadata.uid,
@@ -66,6 +69,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
         data: dataSensitivity,
       })),
       authorsLack,
+      authorsCovered,
       guardProblems,
       outOfStep,
     },

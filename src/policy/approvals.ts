@@ -1,6 +1,8 @@
 // The approvals that policies want of a grant, and which reviews are some.
 
+import { serviceAccountOf } from '../api/names.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
+import { answering, pipelineLines } from './authors.ts';
 import type { Finding, GateInput } from './gates.ts';
 import { enforcedPolicies, warningPolicies } from './policies.ts';
 import {
@@ -26,31 +28,69 @@ export function approvalWarnings(input: GateInput): Finding[] {
   return missingApprovals(input, warningPolicies(input));
 }
 
+/** Approvals that somebody wants of the grant. */
+type Wanted = {
+  /** Where that stands, for whoever is told. */
+  where: string;
+  why: string;
+  count: number;
+  groups?: string[] | undefined;
+  /** Only a person's word counts, whatever ServiceAccounts a policy lets review. */
+  people?: boolean;
+};
+
 /** Approvals that these policies want and that are missing. */
 function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[] {
-  const wanted = policies.flatMap(({ metadata, spec }) =>
-    (spec?.approvals ?? []).map((approval, line) => ({ policy: metadata.name, line, ...approval })),
-  );
-  if (wanted.length === 0) return [];
+  const all = wanted(input, policies);
+  if (all.length === 0) return [];
   const { counting, rejected } = weighed(input);
   const { namespace = '', name } = input.grant.metadata;
-  return wanted.flatMap(({ policy, line, why, count, groups }): Finding[] => {
-    const from = [...new Set(counting.filter((review) => isOneOf(review, groups)).map(nameOf))];
+  return all.flatMap(({ where, why, count, groups, people }): Finding[] => {
+    const suits = (review: Review) => isOneOf(review, groups) && !(people && isServiceAccount(review));
+    const from = [...new Set(counting.filter(suits).map(nameOf))];
     if (from.length >= count) return [];
-    const who = groups?.length ? ` by people of group ${groups.join(' or ')}` : '';
+    const who = groups?.length ? ` by people of group ${groups.join(' or ')}` : people ? ' by a person' : '';
     const has = from.length > 0 ? ` and has ${from.length} (${from.join(', ')})` : '';
     return [
       {
         reason: 'ApprovalMissing',
-        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (AgentPolicy ${policy}, spec.approvals[${line}]: ${why}); a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
+        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (${where}: ${why}); a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
       },
     ];
   });
 }
 
+/** What these policies want approved: by their own lines, and since a pipeline wrote it. */
+function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
+  const lines = policies.flatMap(({ metadata, spec }) =>
+    (spec?.approvals ?? []).map((approval, line) => ({
+      where: `AgentPolicy ${metadata.name}, spec.approvals[${line}]`,
+      ...approval,
+    })),
+  );
+  return [...lines, ...wantedOfPipelines(input, policies)];
+}
+
+/** One entry that doesn't waive the review is enough, of those by which the agent's owner answers for a pipeline, if any do. */
+function wantedOfPipelines(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
+  const { stamps } = input.grant;
+  if (!stamps) return [];
+  const wanted = new Map<string, Wanted>();
+  for (const author of [stamps.creator, stamps.requester]) {
+    const lines = pipelineLines(input, author, (policy) => policies.includes(policy));
+    const answered = answering(input, lines);
+    for (const { policy, line, review } of answered.length > 0 ? answered : lines) {
+      if (review === 'Waived') continue;
+      const where = `AgentPolicy ${policy}, spec.pipelines[${line}]`;
+      wanted.set(where, { where, why: `${author.username} wrote it, a pipeline`, count: 1, people: true });
+    }
+  }
+  return [...wanted.values()];
+}
+
 /** The reviews that count as approvals, for the record. */
 export function approvalsOf(input: GateInput): Approval[] {
-  if (!enforcedPolicies(input).some(wantsApprovals)) return [];
+  if (wanted(input, enforcedPolicies(input)).length === 0) return [];
   return weighed(input).counting.map((review) => ({
     review: review.metadata.name,
     uid: review.metadata.uid,
@@ -59,14 +99,10 @@ export function approvalsOf(input: GateInput): Approval[] {
   }));
 }
 
-/** Reviews that are approvals if their reviewer may make one; empty where no policy wants any. */
+/** Reviews that are approvals if their reviewer may make one; empty where nothing wants any. */
 export function candidates(input: GateInput): Review[] {
-  if (!enforcedPolicies(input).some(wantsApprovals)) return [];
+  if (wanted(input, enforcedPolicies(input)).length === 0) return [];
   return approving(input).filter((review) => !formalProblem(input, review));
-}
-
-function wantsApprovals({ spec }: ParsedPolicy): boolean {
-  return (spec?.approvals ?? []).length > 0;
 }
 
 function approving({ reviews }: GateInput): Review[] {
@@ -82,6 +118,10 @@ function weighed(input: GateInput) {
     else rejected.push({ review, because });
   }
   return { counting, rejected };
+}
+
+function isServiceAccount({ stamps }: Review): boolean {
+  return serviceAccountOf(stamps.reviewer.username) !== undefined;
 }
 
 function isOneOf({ stamps }: Review, groups: string[] | undefined): boolean {

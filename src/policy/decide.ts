@@ -10,6 +10,7 @@ import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
 import { type Access, accessCovers, requestedAccess } from './access.ts';
 import { type Approval, approvalsOf, approvalWarnings, candidates } from './approvals.ts';
+import { authorsWarnings, mustAskAuthors } from './authors.ts';
 import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { policyWarnings } from './policies.ts';
@@ -33,7 +34,7 @@ export type Verdict = {
   term: Term | undefined;
   /** The object that access ends with, once it was seen. */
   task: GrantStatus['task'];
-  /** All other gates pass: ask whether creator and requester hold what is handed out, and decide again. */
+  /** All other gates pass: ask whether those who must hold what is handed out do, and decide again. */
   askAuthors: boolean;
   /** The verdict hangs on whether who made these may have: ask, and decide again. */
   askReviewers: Review[];
@@ -158,6 +159,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const findings = gates(input);
   const warnings = [
     ...policyWarnings(input),
+    ...authorsWarnings(input),
     ...approvalWarnings(input),
     ...taskWarnings(input),
     ...nameWarnings(spec?.permissions ?? []),
@@ -184,12 +186,10 @@ function weigh(snapshot: Snapshot): Verdict {
   const scheduled = findings.length > 0 && findings.every(({ reason }) => reason === 'NotYetStarted');
   const inOrder = findings.every(({ reason }) => PEOPLE_OR_TIME.has(reason));
   // Nobody is asked to approve what its authors may not hand out.
-  if (inOrder && !scheduled && atIssue && snapshot.authorsLack === undefined) {
-    const asking: Finding = {
-      reason: 'Issuing',
-      message: 'asking whether creator and requester hold what they hand out',
-    };
-    return { ...common, askAuthors: true, phase: 'Pending', reasons: [asking], access: [], nextCheck: end };
+  if (inOrder && !scheduled && mustAskAuthors(input)) {
+    const asking: Finding = { reason: 'Issuing', message: 'asking whether its authors hold what they hand out' };
+    const phase = given ? 'Suspended' : 'Pending';
+    return { ...common, askAuthors: true, phase, reasons: [asking], access: [], nextCheck: end };
   }
   if (findings.length > 0) {
     const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : inOrder ? 'AwaitingApproval' : 'Pending';

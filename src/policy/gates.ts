@@ -4,8 +4,10 @@ import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
 import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
+import { listed } from '../text.ts';
 import { type Access, describeRule } from './access.ts';
 import { approvalGate } from './approvals.ts';
+import { authorsGate, authorsKnown } from './authors.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { isEnforced, policyGate } from './policies.ts';
@@ -52,7 +54,7 @@ export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
   const failed = new Set(findings.map(({ gate }) => gate));
   const making = input.atIssue || !input.intact;
   const asked = (gate: Gate): boolean => {
-    if (gate === 'authors') return input.atIssue && input.authorsLack !== undefined;
+    if (gate === 'authors') return authorsKnown(input);
     if (gate === 'guards' || gate === 'knowledge' || gate === 'task') return making;
     return gate === 'spec' || input.grant.spec !== undefined;
   };
@@ -141,32 +143,6 @@ const boundaryGate: Ask = (input) => {
       reason: 'TooManyActiveGrants',
       message: `${agent} has ${activeBefore} active grants and its boundary allows ${boundary.maxActiveGrants}; this one follows when one of them ends`,
     });
-  }
-  return findings;
-};
-
-const authorsGate: Ask = ({ grant, atIssue, authorsLack }) => {
-  if (!atIssue) return [];
-  if (!grant.stamps) {
-    return [
-      {
-        reason: 'StampsMissing',
-        message:
-          'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
-        needsEdit: true,
-      },
-    ];
-  }
-  const lacks = (author: string, missing: string[]) =>
-    `${author} may not do everything that this hands out (${listed(missing, 4)}); nobody can hand out what they don't hold`;
-  const findings: Finding[] = [];
-  if (authorsLack && authorsLack.creator.length > 0) {
-    const message = lacks(`its creator, ${grant.stamps.creator.username},`, authorsLack.creator);
-    findings.push({ reason: 'CreatorLacksPermission', message });
-  }
-  if (authorsLack && authorsLack.requester.length > 0) {
-    const message = lacks(`the last author of its spec, ${grant.stamps.requester.username},`, authorsLack.requester);
-    findings.push({ reason: 'RequesterLacksPermission', message });
   }
   return findings;
 };
@@ -290,9 +266,4 @@ function first<T>(most: number, items: Iterable<T>): T[] {
   const taken: T[] = [];
   for (const item of items) if (taken.push(item) >= most) break;
   return taken;
-}
-
-/** Some of a list, and whether there is more. */
-function listed(items: string[], most: number): string {
-  return items.slice(0, most).join('; ') + (items.length > most ? '; and more' : '');
 }

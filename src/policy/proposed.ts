@@ -82,6 +82,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     reviews: { ofGrant: [], ofIdentity: [] },
     reviewers: new Map(),
     authorsLack: { creator: [], requester: [] },
+    authorsCovered: true,
   });
   return { verdict, assumed };
 }

@@ -23,7 +23,7 @@ export type NamespaceView = {
   policies: ParsedPolicy[];
 };
 
-/** What an author of the grant does not hold of what it hands out, as readable lines; empty when all is held. */
+/** What an author of the grant, or who answers for it, does not hold of what it hands out, as readable lines; empty when all is held. */
 export type AuthorsLack = { creator: string[]; requester: string[] };
 
 /** What gives the access could not be made, for a reason that others must mend. */
@@ -65,6 +65,8 @@ export type Snapshot = {
   reviewers: ReadonlyMap<string, ReviewerStanding> | undefined;
   /** Undefined until it was asked; the verdict says when asking is worth it. */
   authorsLack: AuthorsLack | undefined;
+  /** Of a grant that has been given: whether RBAC, as the caches have it, gives all that it hands out to those who must hold it. */
+  authorsCovered: boolean;
 };
 
 /**

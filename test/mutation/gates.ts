@@ -14,6 +14,8 @@ const lists = [
   { file: 'src/policy/gates.ts', from: 'const ASK: Record<Gate, Ask> = {', to: '};' },
   { file: 'src/policy/gates.ts', from: 'const stopGate: Ask = (input) => [', to: '];' },
   { file: 'src/policy/policies.ts', from: '  return [\n    ...unguarded', to: '  ];' },
+  { file: 'src/policy/authors.ts', from: '  return AUTHORS.flatMap((author) => [...notAnswered', to: ']);' },
+  { file: 'src/policy/approvals.ts', from: '  return [...lines, ', to: '];' },
   { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? stopped', to: '\n' },
 ];
 

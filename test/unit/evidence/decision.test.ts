@@ -21,10 +21,16 @@ describe('the gates of a decision', () => {
   });
 
   it('are not asked where they would be about something that is not made now', () => {
-    const { gates } = decide(live());
+    const once = new Map([['team-a', namespace({ policies: [policy({ requesterCheck: 'AtIssue' })] })]]);
+    const { gates } = decide(live({ namespaces: once }));
     expect([gates?.authors, gates?.guards, gates?.knowledge]).to.deep.equal(['NotAsked', 'NotAsked', 'NotAsked']);
     expect(decide(snapshot({ authorsLack: undefined })).gates?.authors).to.equal('NotAsked');
-    const asked = live({ grantStatus: { gates: { authors: 'Passed', guards: 'Passed', knowledge: 'Failed' } } });
+    expect(decide(live({ authorsCovered: false })).gates?.authors).to.equal('NotAsked');
+    expect(decide(live()).gates?.authors, 'as RBAC says').to.equal('Passed');
+    const asked = live({
+      namespaces: once,
+      grantStatus: { gates: { authors: 'Passed', guards: 'Passed', knowledge: 'Failed' } },
+    });
     expect(decide(asked).gates, 'as when it was asked').to.include({
       authors: 'Passed',
       guards: 'Passed',

@@ -65,6 +65,13 @@ const policySpec = fc
     }),
     freeze: fc.constantFrom(undefined, undefined, undefined, { reason: 'an incident' }),
     approvals: fc.constantFrom(undefined, undefined, [{ why: 'a test', count: 1 }], [{ why: 'a test', count: 2 }]),
+    requesterCheck: fc.constantFrom(undefined, undefined, 'AtIssue', 'Off'),
+    pipelines: fc.constantFrom(
+      undefined,
+      undefined,
+      [{ subjects: [{ kind: 'User', name: 'jane' }], ownerGroups: ['team-a'] }],
+      [{ subjects: [{ kind: 'Group', name: 'team-a' }], ownerGroups: ['others'], review: 'Waived' }],
+    ),
     enforcement: fc.constantFrom('Enforce', 'Enforce', 'Warn'),
   })
   .map((spec): Record<string, unknown> => JSON.parse(JSON.stringify(spec)));
@@ -118,6 +125,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     identity: fc.option(agent, { nil: undefined }),
     views: fc.record({ 'team-a': view, 'team-b': view }),
     activeBefore: fc.integer({ min: 0, max: 3 }),
+    covered: fc.boolean(),
     lacks: fc.oneof(
       { weight: 3, arbitrary: fc.constant<string[]>([]) },
       fc.constant('get pods').map((text) => [text]),
@@ -156,6 +164,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       namespaces: new Map(Object.entries(o.views).map(([name, view]) => [name, named(name, view)])),
       activeBefore: o.activeBefore,
       authorsLack: { creator: o.lacks, requester: o.lacks },
+      authorsCovered: o.covered,
       guardProblems: o.guardProblems,
       intact: o.intact,
       reviews: { ofGrant: o.decisions.map((decision, at) => reviewed(of, decision, `reviewer-${at}`)), ofIdentity: [] },

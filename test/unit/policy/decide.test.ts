@@ -274,10 +274,6 @@ describe('the decision about a live grant', () => {
     expect(decide(live({ guardProblems: ['gone'] })).phase).to.equal('Active');
   });
 
-  it('goes on when its authors have lost what they handed out, which is asked at issue only', () => {
-    expect(decide(live({ authorsLack: { creator: ['get pods'], requester: [] } })).phase).to.equal('Active');
-  });
-
   const ending: [string, Partial<Snapshot>, string][] = [
     ['its agent is gone', { identity: undefined }, 'AgentDeleted'],
     [

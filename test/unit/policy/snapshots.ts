@@ -159,6 +159,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     outOfStep: [],
     task: undefined,
     authorsLack: { creator: [], requester: [] },
+    authorsCovered: true,
     reviews: { ofGrant: [], ofIdentity: [] },
     reviewers: undefined,
     ...o,

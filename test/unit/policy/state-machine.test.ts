@@ -62,8 +62,13 @@ const happenings: Record<string, Happening> = {
   'policies as before': guarded({}),
   'agent gone': (input) => ({ ...input, identity: undefined }),
   'agent there': (input) => ({ ...input, identity: snapshot().identity }),
-  'authors lack': (input) => ({ ...input, authorsLack: { creator: ['get pods'], requester: [] } }),
-  'authors hold': (input) => ({ ...input, authorsLack: { creator: [], requester: [] } }),
+  'authors lack': (input) => ({
+    ...input,
+    authorsCovered: false,
+    authorsLack: { creator: ['get pods'], requester: [] },
+  }),
+  'authors hold': (input) => ({ ...input, authorsCovered: true, authorsLack: { creator: [], requester: [] } }),
+  'nobody says what authors hold': (input) => ({ ...input, authorsCovered: false, authorsLack: undefined }),
   deleted: (input) => ({
     ...input,
     grant: { ...input.grant, metadata: { ...input.grant.metadata, deletionTimestamp: timestamp(input.now) } },
