@@ -214,4 +214,71 @@ describe('the examples', function () {
     await is('Expired', 'report-tonight');
     for (const namespace of ['orders', 'billing']) await agent.expects('is refused', 'get', 'pods', '-n', namespace);
   });
+
+  it('pipelines: what Argo CD applies waits for a person, rests on the rights of the owner, and so does a restore', async () => {
+    const example = 'pipelines';
+    const namespace = 'payments';
+    const lead = { user: 'lou', groups: ['payments-leads'] };
+    /** A ServiceAccount that holds everything, as the installation of each makes it. */
+    async function pipeline(home: string, name: string) {
+      await admin('create', 'namespace', home);
+      await admin('create', 'serviceaccount', name, '-n', home);
+      await admin(
+        'create',
+        'clusterrolebinding',
+        home,
+        '--clusterrole=cluster-admin',
+        `--serviceaccount=${home}:${name}`,
+      );
+      const token = (await admin('create', 'token', name, '-n', home)).trim();
+      const kubeconfig = await playground.kubeconfigFor({ token });
+      await until(
+        async () => (await playground.kubectl(['auth', 'can-i', '*', '*'], { kubeconfig })).stdout.trim(),
+        (answer) => answer === 'yes',
+      );
+      return (args: string[], input?: string) => playground.kubectl(args, { kubeconfig, input });
+    }
+    const argo = await pipeline('argocd', 'argocd-application-controller');
+    const velero = await pipeline('velero', 'velero');
+    await admin('apply', '-k', part(example, 'admin'));
+    expect((await argo(['apply', '-k', part(example, 'git')])).code).to.equal(0);
+    const waits = (name: string) =>
+      admin(
+        'wait',
+        '--for=jsonpath={.status.phase}=AwaitingApproval',
+        '--timeout=20s',
+        '-n',
+        namespace,
+        `aggrant/${name}`,
+      );
+    await waits('reconcile');
+    const agent = await agentOf(namespace, 'reconciler', {});
+    expect(await agent.ask('get', 'pods', '-n', namespace)).to.equal('is refused');
+
+    const asked = JSON.parse(await admin('get', 'aggrant', 'reconcile', '-n', namespace, '-o=json'));
+    const { name, uid, generation } = asked.metadata;
+    const { specHash } = asked.status;
+    const review = {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentReview',
+      metadata: { namespace, name: 'reconcile-1' },
+      spec: {
+        target: { kind: 'AgentGrant', name, uid, generation, specHash },
+        decision: 'Approve',
+        comment: 'the difference is real, and this is how it is looked into',
+      },
+    };
+    await allowed(lead, 'approve', 'aggrant/reconcile', '-n', namespace);
+    await as(lead, ['create', '-f', '-'], JSON.stringify(review));
+    await agent.expects('passes', 'get', 'pods', '-n', namespace);
+
+    // A restore: what somebody put into the backup under another name waits for a person as well.
+    const restored = (await admin('kustomize', part(example, 'git'))).replace('name: reconcile\n', 'name: restored\n');
+    expect((await velero(['apply', '-f', '-'], restored)).code).to.equal(0);
+    await waits('restored');
+
+    // The group loses it, and neither pipeline's own rights take its place.
+    await admin('delete', 'rolebinding', 'payments-team-view', '-n', namespace);
+    await agent.expects('is refused', 'get', 'pods', '-n', namespace);
+  });
 });
