@@ -82,7 +82,7 @@ function gives(
 /** How a grant that would give it stands. */
 function pathOfGrant(grant: ParsedGrant): { value: object; tree: Tree } {
   const explanation = explained(grant);
-  const gates = explanation.gates.filter(({ passed }) => passed === false);
+  const gates = explanation.gates.filter(({ outcome }) => outcome === 'Failed');
   return {
     value: { grant: grant.metadata.name, ...explanation },
     tree: {
@@ -114,7 +114,7 @@ async function pathOfRequest(cluster: Cluster, identity: ParsedIdentity, grants:
   const target = asked.namespace === namespace ? '' : ` --in ${asked.namespace}`;
   const object = name === undefined ? '' : ` ${name}`;
   const command = `kubectl hallpass request -n ${namespace} --agent ${agent} --allow '${verb} ${resourceOf(asked)}${object}'${target} --for ${IMAGINED} --task TASK`;
-  const reasons = stands.map(({ reason, message }) => ({ reason, message, who: ACTING[reason]?.who }));
+  const reasons = stands.map(({ reason, message }) => ({ reason, message, who: ACTING[reason] }));
   return {
     value: { command, reasons, assumed },
     tree: {

@@ -1,8 +1,9 @@
 // How a grant stands, gate by gate: what passed, what did not, and who could change that. From its status; no I/O.
 
 import { isReason, isTerminal } from '../api/conditions.ts';
+import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { ACTING, GATES, type GateName } from './acting.ts';
+import { ACTING } from './acting.ts';
 import type { Tree } from './layout.ts';
 
 type Told = { reason: string; message: string };
@@ -15,16 +16,22 @@ export type Explanation = {
   /** What to know first, in a sentence. */
   note: string | undefined;
   /** Gate by gate; empty where it is over, or where hallpass has not looked. */
-  gates: { gate: GateName; passed: boolean | undefined; reasons: Standing[] }[];
+  gates: { gate: Gate; outcome: NonNullable<Outcomes[Gate]>; reasons: Standing[] }[];
   /** Reasons that are of no gate: of an end. */
   reasons: Standing[];
   warnings: Told[];
 };
 
+const MARKS = { Passed: '✓', Failed: '✗', NotAsked: '?' } as const;
+
 /** Explains a grant from its status. */
 export function explained({ metadata, status }: ParsedGrant): Explanation {
   const { phase, reasons = [], warnings = [], message } = status;
-  const told = reasons.map((each) => ({ ...each, who: acting(each.reason)?.who }));
+  const told = reasons.map(({ reason, message }) => ({
+    reason,
+    message,
+    who: isReason(reason) ? ACTING[reason] : undefined,
+  }));
   const common = { phase: phase ?? 'not seen yet', reasons: [], warnings, gates: [] };
   if (phase === undefined) {
     return {
@@ -38,14 +45,13 @@ export function explained({ metadata, status }: ParsedGrant): Explanation {
     const ended = told.length > 0 ? told : [{ reason: phase, message: message ?? 'it has ended', who: undefined }];
     return { ...common, note, reasons: ended.map((each) => ({ ...each, who: undefined })) };
   }
-  const gates = GATES.map((gate) => {
-    const against = told.filter(({ reason }) => acting(reason)?.gate === gate);
-    // Nobody is asked what the authors hold before all else is in order.
-    const asked =
-      gate !== 'who wrote it' || phase === 'Active' || phase === 'Suspended' || phase === 'AwaitingApproval';
-    return { gate, passed: against.length > 0 ? false : asked ? true : undefined, reasons: against };
+  const ofGate = (gate: Gate) => told.filter((_, at) => reasons[at]?.gate === gate);
+  const gates = GATES.flatMap((gate) => {
+    const outcome = status.gates?.[gate];
+    return outcome === undefined ? [] : [{ gate, outcome, reasons: ofGate(gate) }];
   });
-  return { ...common, note, gates, reasons: told.filter(({ reason }) => acting(reason) === undefined) };
+  const shown = new Set(gates.flatMap((each) => each.reasons));
+  return { ...common, note, gates, reasons: told.filter((each) => !shown.has(each)) };
 }
 
 /** An explanation as a tree's branches. */
@@ -58,14 +64,10 @@ export function branches({ note, gates, reasons, warnings }: Explanation): Tree[
   return [
     ...(note === undefined ? [] : [leaf(note)]),
     ...reasons.map(branch),
-    ...gates.map(({ gate, passed, reasons: against }) => ({
-      text: `${passed === undefined ? '?' : passed ? '✓' : '✗'} ${gate}${passed === undefined ? ': asked once all else is in order' : ''}`,
+    ...gates.map(({ gate, outcome, reasons: against }) => ({
+      text: `${MARKS[outcome]} ${gate}${outcome === 'NotAsked' ? ': not asked yet' : ''}`,
       children: against.map(branch),
     })),
     ...warnings.map(({ reason, message }) => leaf(`warning: ${reason}: ${message}`)),
   ];
-}
-
-function acting(reason: string) {
-  return isReason(reason) ? ACTING[reason] : undefined;
 }

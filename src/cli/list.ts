@@ -68,6 +68,6 @@ function endOf({ status }: ParsedGrant, now: number): string {
 
 /** Who has to act first; undefined where nobody has to. */
 function waitsFor(grant: ParsedGrant): string | undefined {
-  const { gates } = explained(grant);
-  return gates.flatMap(({ reasons }) => reasons)[0]?.who;
+  const { gates, reasons } = explained(grant);
+  return [...gates.flatMap((gate) => gate.reasons), ...reasons][0]?.who;
 }

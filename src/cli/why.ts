@@ -96,7 +96,7 @@ async function aboutIdentity(cluster: Cluster, identity: ParsedIdentity): Promis
             ]),
         ...grants.map((grant) => {
           const explanation = explained(grant);
-          const failing = { ...explanation, gates: explanation.gates.filter(({ passed }) => passed === false) };
+          const failing = { ...explanation, gates: explanation.gates.filter(({ outcome }) => outcome === 'Failed') };
           const until = grant.status.phase === 'Active' ? `, until ${grant.status.expiresAt}` : '';
           return {
             text: `AgentGrant ${grant.metadata.name}: ${explanation.phase}${until}`,

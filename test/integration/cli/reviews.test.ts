@@ -169,7 +169,7 @@ describe('kubectl hallpass, by which people decide', function () {
     );
     expect(out)
       .to.contain('AgentGrant cli-reviews/waits: AwaitingApproval\n')
-      .and.contain('├─ ✓ the policies\n')
+      .and.contain('├─ ✓ policies\n')
       .and.contain('├─ ✗ approvals\n│  └─ ApprovalMissing: it takes 1 approval')
       .and.contain('who can change it: a reviewer (ClusterRole hallpass-reviewer)\n');
     expect(out.split('\n').filter((line) => line.length > 100)).to.deep.equal([]);
