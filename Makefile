@@ -67,7 +67,7 @@ run: $(installed) ## Run hallpass in the foreground, against KUBECONFIG or the p
 .PHONY: plugin
 plugin: $(installed) ## Put kubectl hallpass on your PATH: a link in ~/.local/bin (PLUGIN_DIR=…: elsewhere)
 	mkdir -p "$(or $(PLUGIN_DIR),$(HOME)/.local/bin)"
-	ln -sf "$(CURDIR)/bin/kubectl-hallpass" "$(or $(PLUGIN_DIR),$(HOME)/.local/bin)/"
+	ln -sf "$(CURDIR)/bin/kubectl-hallpass" "$(CURDIR)/bin/kubectl_complete-hallpass" "$(or $(PLUGIN_DIR),$(HOME)/.local/bin)/"
 
 .PHONY: generate bench image
 generate: $(installed) ## Write what is generated: CRDs, guards, reference

@@ -56,6 +56,11 @@ export function lacksRight({ verb, resource, namespace, user }: Asked): Failure 
   const where = namespace === undefined ? 'in every namespace' : `in namespace ${namespace}`;
   const what = `${user} may not ${verb} ${resource}.hallpass.dev ${where}`;
   if (role === undefined) return new Failure(`${what}; ask a cluster admin`);
+  return lacksRole(what, role, namespace, user);
+}
+
+/** That somebody lacks what a ClusterRole gives, with the command that binds it. */
+export function lacksRole(what: string, role: string, namespace: string | undefined, user: string): Failure {
   return new Failure(
     `${what}; ClusterRole ${role}${PART_OF[role] ?? ''} gives it. Whoever may grant that runs: ${bindCommand(role, namespace, user)}`,
   );

@@ -4,13 +4,17 @@ import { Command, CommanderError, Option } from 'commander';
 import type { DECISIONS } from '../api/review.ts';
 import { can } from './can.ts';
 import type { ClusterOptions } from './cluster.ts';
+import { complete } from './completion.ts';
 import { EXIT, type ExitCode, Failure } from './failure.ts';
+import { REPORTS, type Report } from './findings.ts';
 import { wrapped } from './layout.ts';
+import { lint } from './lint.ts';
 import { list } from './list.ts';
 import { FORMS, type Form } from './output.ts';
 import { request, type Wish } from './request.ts';
 import { review } from './review.ts';
 import type { Terminal } from './terminal.ts';
+import { verify } from './verify.ts';
 import { why } from './why.ts';
 
 type Globals = ClusterOptions & { output: Form };
@@ -64,7 +68,7 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
   program
     .command('why')
     .description('tell why a grant gives access or does not, and who could change that; of an agent, of all its grants')
-    .argument('<GRANT|IDENTITY>', 'its name; agentgrant/NAME or agentidentity/NAME where both have it')
+    .argument('<GRANT|agentidentity/NAME>', 'its name; that of an agent is enough where no grant has it')
     .action(async (target: string, _: object, command: Command) => {
       const o = command.optsWithGlobals<Globals>();
       exit = await why(o, terminal, { target, form: o.output });
@@ -112,6 +116,23 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
       } = command.optsWithGlobals<Globals & Wish & { dryRun: boolean; yes: boolean }>();
       exit = await request(o, terminal, { wish: o, dryRun, yes, form });
     });
+  program
+    .command('lint')
+    .description('tell what would stand against manifests, without a cluster; for pull requests')
+    .argument('<FILES...>', 'files and directories; - is standard input')
+    .addOption(new Option('--report <form>', 'form of what was found').choices(REPORTS).default('text'))
+    .action((paths: string[], _: object, command: Command) => {
+      const { namespace, report } = command.optsWithGlobals<Globals & { report: Report }>();
+      exit = lint(terminal, { paths, namespace, report });
+    });
+  program
+    .command('verify')
+    .description('check on the cluster that nobody holds what no grant gives, and that all is on record; it only reads')
+    .allowExcessArguments(false)
+    .action(async (_: object, command: Command) => {
+      const o = command.optsWithGlobals<Globals>();
+      exit = await verify(o, terminal, { form: o.output });
+    });
 
   for (const [name, decision, about, description] of DECIDING) {
     program
@@ -130,6 +151,13 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
         exit = await review(where, terminal, { decision, target, comment, yes, form });
       });
   }
+
+  program
+    .command('__complete', { hidden: true })
+    .argument('[words...]')
+    .action(async (words: string[]) => {
+      exit = await complete(program, words, terminal);
+    });
 
   try {
     await program.parseAsync(args, { from: 'user' });

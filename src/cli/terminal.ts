@@ -22,7 +22,14 @@ export type Terminal = {
 export function openTerminal(): Terminal {
   const { stdin, stdout, stderr } = process;
   return {
-    print: (line) => stdout.write(`${printable(line)}\n`),
+    // A tab moves on and nothing else; completions have one between a name and what it is.
+    print: (line) =>
+      stdout.write(
+        `${line
+          .split('\t')
+          .map((part) => printable(part))
+          .join('\t')}\n`,
+      ),
     tell: (line) => stderr.write(`${printable(line)}\n`),
     ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
     width: Math.max(NARROWEST, Math.min(WIDEST, (stdout.isTTY && stdout.columns) || WIDEST)),
@@ -30,7 +37,7 @@ export function openTerminal(): Terminal {
 }
 
 async function ask(question: string): Promise<string> {
-  const dialogue = createInterface({ input: process.stdin, output: process.stderr });
+  const dialogue = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
   const given = new AbortController();
   // The end of input is no answer, and no reason to wait for one.
   dialogue.once('close', () => given.abort());

@@ -69,7 +69,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     // Nobody is stamped before the API server does it.
     grant: { ...grant, status: {}, stamps: { creator: SOMEBODY, requester: SOMEBODY } },
     hash: grant.hash,
-    identity: ready(known.identity ?? unknownIdentity(own, agent)),
+    identity: ready(known.identity ?? unknownIdentity(own, agent, concerned)),
     receipt: undefined,
     superseded: [],
     namespaces: new Map(concerned.map((name) => [name, viewOf(name, own, known)])),
@@ -105,9 +105,12 @@ function ready(identity: ParsedIdentity): ParsedIdentity {
   return { ...identity, status: { ...identity.status, serviceAccount } };
 }
 
-function unknownIdentity(namespace: string, name: string): ParsedIdentity {
+function unknownIdentity(namespace: string, name: string, namespaces: string[]): ParsedIdentity {
   const owner = { kind: 'Group', name: 'unknown' };
-  return parseIdentity({ metadata: { namespace, name }, spec: { purpose: 'not known', owner } });
+  return parseIdentity({
+    metadata: { namespace, name },
+    spec: { purpose: 'not known', owner, boundary: { namespaces } },
+  });
 }
 
 function allowingAll(): ParsedPolicy {

@@ -129,6 +129,21 @@ describe('kubectl hallpass, by which people ask', function () {
     await stage().phase({ namespace, name }, 'Active');
   });
 
+  it('completes commands, options and what is in the namespace, as kubectl asks it to', async () => {
+    await stage().create(grantManifest({ namespace, name: 'to-complete' }));
+    const completed = async (...typed: string[]) =>
+      (await vera.kubectl(['__complete', 'hallpass', ...typed])).out.split('\n').filter((line) => line !== '');
+    expect(await completed('approve', ...at, 'to-c')).to.deep.equal(['to-complete', ':4']);
+    expect(await completed('suspend', ...at, 'agentid')).to.deep.equal(['agentidentity/triage', ':4']);
+    expect(await completed('can', ...at, 't')).to.deep.equal(['triage', ':4']);
+    expect(await completed('can', ...at, 'triage', 'dele')).to.deep.equal(['delete', 'deletecollection', ':4']);
+    expect(await completed('request', '--agent', 'tr', ...at.slice(2))).to.deep.equal([':4']);
+    expect(await completed('request', ...at, '--agent', 'tr')).to.deep.equal(['triage', ':4']);
+    expect((await completed('res'))[0]).to.match(/^resume\tlift/);
+    expect(await completed('lint', '--report', 's')).to.deep.equal(['sarif', ':4']);
+    expect(await completed('lint', 'a.yaml', 'b')).to.deep.equal([':0']);
+  });
+
   it('says who gives the right to ask, and refuses what breaks a rule before it is sent', async () => {
     const wish = ['--agent', 'triage', '--task', 'Look into it', '--allow', 'list pods', '--yes'];
     const refused = await vera.hallpass('request', ...at, ...wish, '--for', '5m');
