@@ -166,11 +166,7 @@ async function remove<T extends KubeObject>(
   }
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
-    const held = await client.delete(resource, ref, { propagationPolicy: 'Background' });
-    if (held) {
-      cache.observe(held);
-      return held;
-    }
+    return await cache.deleting(ref, () => client.delete(resource, ref, { propagationPolicy: 'Background' }));
   } catch (error) {
     // That others keep what is theirs must not keep a grant from ending.
     if (isForbidden(error)) {

@@ -4,6 +4,7 @@ import { messageOf } from '../text.ts';
 import { parseObject } from './answers.ts';
 import { CacheIndex } from './cache-index.ts';
 import type { Client, Selection } from './client.ts';
+import { HeldEvents } from './held-events.ts';
 import { isRecord, stringOf } from './json.ts';
 import type { Log } from './log.ts';
 import { isLaterVersion, type KubeObject, keyOf, type ObjectRef, type Resource, resourceName } from './object.ts';
@@ -63,6 +64,7 @@ export class Cache<T extends KubeObject> {
   readonly #synced = Promise.withResolvers<void>();
   /** Uids of what `forget` dropped, until the watch says so too. */
   readonly #gone = new Map<string, string>();
+  readonly #held = new HeldEvents<WatchEvent>((event) => this.#take(event));
   #seen = new Set<string>();
   #hasSynced = false;
   #lastError: string | undefined;
@@ -221,6 +223,25 @@ export class Cache<T extends KubeObject> {
     this.#remove(key, undefined, true);
   }
 
+  /** Sends a write of this process and takes in its answer, ahead of what the watch tells of the object meanwhile. */
+  writing(ref: ObjectRef, send: () => Promise<T>): Promise<T> {
+    return this.#held.during(keyOf(ref), async () => {
+      const answer = await send();
+      this.observe(answer);
+      return answer;
+    });
+  }
+
+  /** The same for a deletion. The answer is the object where it lives on, since a finalizer holds it. */
+  deleting(ref: ObjectRef, send: () => Promise<T | undefined>): Promise<T | undefined> {
+    return this.#held.during(keyOf(ref), async () => {
+      const lives = await send();
+      if (lives) this.observe(lives);
+      else this.forget(ref);
+      return lives;
+    });
+  }
+
   async #page(items: unknown[], version: string): Promise<void> {
     // Reading the page's JSON took its time already.
     await turn();
@@ -275,7 +296,12 @@ export class Cache<T extends KubeObject> {
     return true;
   }
 
-  #event({ type, object: value }: WatchEvent): void {
+  #event(event: WatchEvent): void {
+    const ref = refOfUnknown(event.object);
+    if (!ref || !this.#held.hold(keyOf(ref), event)) this.#take(event);
+  }
+
+  #take({ type, object: value }: WatchEvent): void {
     if (this.#isKnown(type, value)) return;
     const object = this.#parsed(value);
     const ref = object?.metadata ?? refOfUnknown(value);

@@ -93,6 +93,51 @@ describe('a cache that is written through', () => {
     expect(cache.get(first.metadata)).to.deep.equal(ours);
   });
 
+  it('shows a write once whose answer comes after the watch has told of it', async () => {
+    await cache.writing(first.metadata, async () => {
+      const ours = await label('first', 'ours');
+      await upToNow();
+      return ours;
+    });
+    expect(history('first')).to.deep.equal(['added  seen', 'updated ours own']);
+    await cache.deleting(first.metadata, async () => {
+      const lives = await direct.delete(roles, first.metadata);
+      await upToNow();
+      return lives;
+    });
+    expect(history('first').slice(2)).to.deep.equal(['deleted ours own']);
+  });
+
+  it('shows what others wrote while a write was under way, and that of a write that failed', async () => {
+    await cache.writing(first.metadata, async () => {
+      const ours = await label('first', 'ours');
+      await label('first', 'theirs');
+      await upToNow();
+      return ours;
+    });
+    expect(history('first')).to.deep.equal(['added  seen', 'updated ours own', 'updated theirs seen']);
+    const failed = cache.writing(first.metadata, async () => {
+      await label('first', 'lost');
+      await upToNow();
+      throw new Error('no answer came');
+    });
+    await failed.then(
+      () => expect.fail('it is said to have succeeded'),
+      () => {},
+    );
+    expect(history('first').slice(3)).to.deep.equal(['updated lost seen']);
+  });
+
+  it('holds back for a second at most what the watch tells during a write', async () => {
+    const answered = Promise.withResolvers<Role>();
+    const writing = cache.writing(first.metadata, () => answered.promise);
+    const theirs = await label('first', 'theirs');
+    await recording.until(({ object }) => object.metadata.labels?.value === 'theirs');
+    answered.resolve(theirs);
+    await writing;
+    expect(history('first')).to.deep.equal(['added  seen', 'updated theirs seen']);
+  });
+
   it('shows what others changed after a write', async () => {
     const release = proxy.holdWatches();
     cache.observe(await label('first', 'ours'));
