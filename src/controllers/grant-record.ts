@@ -73,9 +73,7 @@ export class GrantRecord {
     if (status === grant.status) return grant;
     const { name, namespace, uid, resourceVersion } = grant.metadata;
     const body = { ...grant, spec: undefined, metadata: { name, namespace, uid, resourceVersion }, status };
-    const written = await client.replace(agentGrants, body, { subresource: 'status' });
-    caches.grants.observe(written);
-    return written;
+    return caches.grants.writing(grant.metadata, () => client.replace(agentGrants, body, { subresource: 'status' }));
   }
 
   /** Records in every open receipt of the grant how it ended. One of an earlier spec was superseded, unless the grant was deleted. */

@@ -6,7 +6,7 @@ import { requestKey } from '../api/request.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
-import { NORMAL, URGENT } from '../kube/queue.ts';
+import { NORMAL, NOTE, URGENT } from '../kube/queue.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { writtenTerm } from '../policy/schedule.ts';
@@ -51,8 +51,8 @@ export class GrantReconciler {
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
   /**
-   * By grant: the request whose bindings went because it had to end, and when. They need not be deleted twice on the way to
-   * the tombstone, and the request is not decided by an earlier time again, whatever the clock says next.
+   * By grant: the request whose bindings went before its status said so, and when. They need not be deleted twice on the way to
+   * that, and the request is not decided by an earlier time again, whatever the clock says next.
    */
   readonly #unbound = new Map<string, { request: string; at: number }>();
   /** Grants of which something is being taken away, until that has succeeded. */
@@ -119,6 +119,7 @@ export class GrantReconciler {
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
         this.#taking.add(key);
+      if (await this.#unbindFirst(snapshot, verdict)) return { requeueAfterMs: 0, priority: NOTE };
       const result = await this.#follow(key, snapshot, this.#record.decided(snapshot, verdict));
       this.#taking.delete(key);
       if (failure !== undefined) throw failure;
@@ -135,10 +136,9 @@ export class GrantReconciler {
       this.#repairs.forget(key);
       return this.#end(snapshot, verdict);
     }
-    // An end that was called off, as when an expired identity is given more time, before it was on record.
+    if (verdict.phase !== 'Active') return this.#hold(snapshot, verdict);
     this.#unbound.delete(key);
-    if (verdict.phase === 'Active') return this.#activation.give(snapshot, verdict);
-    return this.#hold(snapshot, verdict);
+    return this.#activation.give(snapshot, verdict);
   }
 
   /**
@@ -154,20 +154,44 @@ export class GrantReconciler {
     const due = end !== undefined && end <= at;
     // At other times one that is being deleted loses everything in one go.
     const deleted = deletionTimestamp !== undefined && open.length > 0 && !this.#complete();
-    if ((!due && !deleted) || this.#unboundAt(grant) !== undefined) return false;
-    try {
-      await withdrawBindings(this.#cluster, uid, namespacesOf(caches, grant));
-    } catch (error) {
-      // The way to the tombstone says so, and tries again.
-      if (error instanceof AccessRemainsError) return false;
-      throw error;
-    }
-    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
+    if ((!due && !deleted) || this.#unboundAt(grant) !== undefined || !(await this.#unbindSilently(grant, at)))
+      return false;
     if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
   }
 
-  /** When this very request was unbound for its end; undefined when it was not. */
+  /**
+   * Withdraws the bindings of a grant that is to hold nothing, before anything is said about it: one change may concern
+   * thousands, and each of them loses its access before the first status is written. False when there is nothing to take.
+   */
+  async #unbindFirst({ grant, now }: Snapshot, verdict: Verdict): Promise<boolean> {
+    const { caches } = this.#cluster;
+    const { uid, deletionTimestamp } = grant.metadata;
+    if (verdict.phase === 'Active' || deletionTimestamp || this.#unboundAt(grant) !== undefined) return false;
+    const gives = grant.status.phase !== 'Suspended' || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0;
+    if (!gives || !mayHold(caches, grant) || !(await this.#unbindSilently(grant, now))) return false;
+    this.#measureLag(verdict);
+    return true;
+  }
+
+  /** Withdraws the bindings and remembers it. False when others keep them: the way to the status says so, and tries again. */
+  async #unbindSilently(grant: ParsedGrant, at: number): Promise<boolean> {
+    try {
+      await withdrawBindings(this.#cluster, grant.metadata.uid, namespacesOf(this.#cluster.caches, grant));
+    } catch (error) {
+      if (error instanceof AccessRemainsError) return false;
+      throw error;
+    }
+    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
+    return true;
+  }
+
+  #measureLag({ term, reasons }: Verdict): void {
+    if (!term || reasons[0]?.reason !== 'EndPassed') return;
+    this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - term.end) / 1000);
+  }
+
+  /** When this very request was unbound; undefined when it was not, or its status says so. */
   #unboundAt(grant: ParsedGrant): number | undefined {
     const unbound = this.#unbound.get(keyOf(grant.metadata));
     return unbound?.request === requestKey(grant) ? unbound.at : undefined;
@@ -217,6 +241,7 @@ export class GrantReconciler {
       snapshot = { ...this.#gather(grant, refusal), ...asked };
       verdict = decide(snapshot);
     }
+    if (!snapshot.withdrawn) this.#metrics.decided();
     // Nothing is awaited between gathering and this: no other grant of the agent is decided before this one counts.
     if (verdict.phase === 'Active' && !isLive(snapshot)) {
       this.#issuing.set(grant.metadata.uid, agentKey(grant));
@@ -246,6 +271,7 @@ export class GrantReconciler {
       refusal,
       guardProblems: this.#guardProblems(),
       issuing: this.#issuing,
+      withdrawn: this.#unboundAt(grant) !== undefined,
       task: this.#tasks.view(grant),
     });
   }
@@ -273,8 +299,9 @@ export class GrantReconciler {
     const namespaces = namespacesOf(caches, grant);
     const suspended = verdict.phase === 'Suspended';
     if (namespaces.length > 0 && (grant.status.phase !== verdict.phase || holdsAnything(caches, uid))) {
-      const bound = grant.status.phase !== 'Suspended' || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0;
-      if (bound) await this.#unbind(snapshot, verdict, namespaces);
+      const told = grant.status.phase === 'Suspended' || snapshot.withdrawn;
+      if (!told || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0)
+        await this.#unbind(snapshot, verdict, namespaces);
       if (!suspended) await withdrawRest(this.#cluster, uid, namespaces);
     }
     const standing = this.#record.standing(snapshot, verdict);
@@ -285,6 +312,7 @@ export class GrantReconciler {
         ? { ...standing, deadMan: refused ?? this.#record.cachedDeadMan(uid) }
         : { ...standing, created: [], deadMan: refused },
     );
+    this.#unbound.delete(keyOf(grant.metadata));
     this.#record.announce(grant, verdict);
     return undefined;
   }
@@ -313,9 +341,7 @@ export class GrantReconciler {
       if (this.#unboundAt(grant) === undefined) {
         await this.#unbind(snapshot, verdict, namespaces);
         this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at: snapshot.now });
-        if (verdict.term && verdict.reasons[0]?.reason === 'EndPassed') {
-          this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - verdict.term.end) / 1000);
-        }
+        this.#measureLag(verdict);
       }
       await withdrawRest(this.#cluster, uid, namespaces);
     }

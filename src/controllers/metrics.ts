@@ -11,6 +11,8 @@ export type GrantMetrics = {
   heldBindings: (read: () => number) => void;
   /** From a grant's end until its last binding was gone, in seconds. */
   expiryLag: (seconds: number) => void;
+  /** A grant was decided. */
+  decided: () => void;
   repaired: () => void;
   orphansRemoved: (objects: number) => void;
   /** Read at each scrape: how many things are wrong with the guards. */
@@ -25,6 +27,11 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
     name: 'hallpass_expiry_lag_seconds',
     help: "From a grant's expiresAt until its last RoleBinding was gone, in seconds.",
     buckets: lagBuckets,
+    registers,
+  });
+  const decisions = new Counter({
+    name: 'hallpass_decisions_total',
+    help: 'Times that a grant was decided. A change in the cluster has those decided again that it concerns, and no other.',
     registers,
   });
   const repairs = new Counter({
@@ -68,6 +75,7 @@ export function createGrantMetrics(registry: Registry): GrantMetrics {
         },
       }),
     expiryLag: (seconds) => lag.observe(Math.max(0, seconds)),
+    decided: () => decisions.inc(),
     repaired: () => repairs.inc(),
     orphansRemoved: (objects) => orphans.inc(objects),
     guardProblems: (read) =>

@@ -39,7 +39,9 @@ import { straysOf } from './withdraw.ts';
 export function gather(
   { caches }: Cluster,
   grant: ParsedGrant,
-  o: Pick<Snapshot, 'now' | 'guardProblems' | 'refusal' | 'task'> & { issuing: ReadonlyMap<string, string> },
+  o: Pick<Snapshot, 'now' | 'guardProblems' | 'refusal' | 'task' | 'withdrawn'> & {
+    issuing: ReadonlyMap<string, string>;
+  },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
   const receipt = caches.receipts.get({
@@ -73,6 +75,7 @@ export function gather(
       caches.policies,
       caches.reviews,
     ]),
+    withdrawn: o.withdrawn,
     task: o.task,
     reviews: reviewsOf(caches, grant, receipt),
     reviewers: undefined,

@@ -203,7 +203,7 @@ function weigh(snapshot: Snapshot): Verdict {
       nextCheck: earliest(end, identityEnd, tooLate, ...checks),
     };
   }
-  if (given && grant.status.phase === 'Suspended') {
+  if (given && (grant.status.phase === 'Suspended' || snapshot.withdrawn)) {
     const passingSince = time(grant.status.passingSince) ?? now;
     const restoresAt = passingSince + RESTORE_DELAY;
     if (now < restoresAt) {

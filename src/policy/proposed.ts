@@ -76,6 +76,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     activeBefore: known.activeGrants,
     intact: true,
     refusal: undefined,
+    withdrawn: false,
     guardProblems: [],
     outOfStep: [],
     task: { object: { uid: '', ended: undefined }, first: undefined, problem: undefined },

@@ -51,6 +51,8 @@ export type Snapshot = {
   activeBefore: number;
   /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
   intact: boolean;
+  /** Its bindings were taken away, and its status does not say so yet. */
+  withdrawn: boolean;
   /** Stands until a trial has shown that what was refused would be made now. */
   refusal: Refusal | undefined;
   /** What is wrong with the admission guards; empty when they are whole. */

@@ -355,6 +355,11 @@ describe('the decision about a suspended grant', () => {
     expect(decide(suspended({ passingSince: since, now: NOON + RESTORE_DELAY })).phase).to.equal('Active');
   });
 
+  it('counts as suspended from when its bindings went, though its status does not say so yet', () => {
+    const { phase, reasons, passingSince } = decide(live({ intact: false, withdrawn: true }));
+    expect([phase, reasons[0]?.reason, passingSince]).to.deep.equal(['Suspended', 'Restoring', NOON]);
+  });
+
   it('stays suspended while what would end its access is refused, and looks again when that is tried again', () => {
     const refusal = { reason: 'DeadManRefused' as const, message: 'exceeded quota', retryAt: NOON + MINUTE };
     const verdict = decide(suspended({ refusal, passingSince: '2026-03-01T11:59:00Z' }));

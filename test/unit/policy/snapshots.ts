@@ -155,6 +155,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     activeBefore: 0,
     intact: false,
     refusal: undefined,
+    withdrawn: false,
     guardProblems: [],
     outOfStep: [],
     task: undefined,

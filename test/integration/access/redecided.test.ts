@@ -1,0 +1,137 @@
+// A change in the cluster has exactly those grants decided again that it concerns, by hallpass's own count.
+import { expect } from 'chai';
+import type { ParsedGrant } from '../../../src/api/grant.ts';
+import { agentIdentities } from '../../../src/api/identity.ts';
+import { agentPolicies } from '../../../src/api/policy.ts';
+import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
+import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
+
+const api = '/apis/hallpass.dev/v1alpha1';
+const rbac = '/apis/rbac.authorization.k8s.io/v1';
+
+describe('a change in the cluster', function () {
+  this.timeout(120_000);
+  let stage: Stage;
+  /** Three grants in each of these namespaces, each of an agent of its own. */
+  const homes = ['changed', 'other'];
+  const names = ['one', 'two', 'three'];
+
+  before(async () => {
+    stage = await openStage();
+    for (const home of homes) {
+      await stage.namespace(home);
+      await stage.identity(home);
+      for (const name of names) await stage.give(grantManifest({ namespace: home, name }));
+    }
+  });
+  after(() => stage?.close());
+
+  /** How many grants hallpass decided while something was done, and until its effect was there. */
+  async function decided(change: () => Promise<unknown>): Promise<number> {
+    const [hallpass] = stage.playground.hallpass;
+    const count = async () => {
+      const page = await (await fetch(`${hallpass?.healthUrl}/metrics`)).text();
+      return Number(/^hallpass_decisions_total (\d+)$/m.exec(page)?.[1]);
+    };
+    const before = await count();
+    await change();
+    return (await count()) - before;
+  }
+  const grantsOf = (home: string) => names.map((name) => ({ namespace: home, name }));
+  const suspended = (refs: { namespace: string; name: string }[]) =>
+    Promise.all(refs.map((ref) => stage.phase(ref, 'Suspended')));
+  const active = (refs: { namespace: string; name: string }[]) =>
+    Promise.all(
+      refs.map((ref) => stage.until(stage.seen.grants, ref, (now) => now?.status.phase === 'Active', 60_000)),
+    );
+  const suspend = ({ metadata: { namespace, name, uid, generation }, hash }: ParsedGrant) =>
+    stage.admin.createRaw(`${api}/namespaces/${namespace}/agentreviews`, {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentReview',
+      metadata: { name: `stop-${name}` },
+      spec: {
+        target: { kind: 'AgentGrant', name, uid, generation, specHash: hash },
+        decision: 'Suspend',
+        comment: 'a test',
+      },
+    });
+  const standing = (ref: { namespace: string; name: string }): ParsedGrant => {
+    const grant = stage.seen.grants.get(ref);
+    if (!grant) throw new Error(`${ref.name} is gone`);
+    return grant;
+  };
+
+  it('of a review has the one grant decided again that it is about, and one of a stranger’s rights has none', async () => {
+    const ref = { namespace: 'changed', name: 'one' };
+    const count = await decided(async () => {
+      await stage.admin.createRaw(`${rbac}/namespaces/changed/rolebindings`, {
+        metadata: { name: 'a-stranger' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'a-stranger' }],
+      });
+      await suspend(standing(ref));
+      await suspended([ref]);
+    });
+    expect(count).to.equal(1);
+  });
+
+  it('of a policy has those decided again whose namespaces it selects', async () => {
+    const count = await decided(async () => {
+      await stage.admin.createRaw(`${api}/agentpolicies`, {
+        apiVersion: 'hallpass.dev/v1alpha1',
+        kind: 'AgentPolicy',
+        metadata: { name: 'frozen' },
+        spec: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
+          freeze: { reason: 'a test' },
+        },
+      });
+      await suspended(grantsOf('other'));
+    });
+    expect(count).to.equal(3);
+    await stage.admin.delete(agentPolicies, { name: 'frozen' });
+    await active(grantsOf('other'));
+  });
+
+  it("of a namespace's label has those decided again that reach into it", async () => {
+    await stage.admin.createRaw(`${api}/agentpolicies`, {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentPolicy',
+      metadata: { name: 'by-label' },
+      spec: { namespaceSelector: { matchLabels: { stopped: 'yes' } }, freeze: { reason: 'a test' } },
+    });
+    const label = (stopped: string | null) =>
+      stage.admin.patch(namespaces, { name: 'other' }, { metadata: { labels: { stopped } } }, { type: 'merge' });
+    const count = await decided(async () => {
+      await label('yes');
+      await suspended(grantsOf('other'));
+    });
+    expect(count).to.equal(3);
+    await label(null);
+    await active(grantsOf('other'));
+  });
+
+  it('of an identity has those of that agent decided again', async () => {
+    const count = await decided(async () => {
+      const boundary = { maxGrantDuration: '1s' };
+      await stage.admin.patch(
+        agentIdentities,
+        { namespace: 'other', name: 'triage' },
+        { spec: { boundary } },
+        { type: 'merge' },
+      );
+      await suspended(grantsOf('other'));
+    });
+    expect(count).to.equal(3);
+  });
+
+  it('of the ceiling has every grant decided again', async () => {
+    const exceeds = (now: ParsedGrant | undefined) =>
+      now?.status.reasons?.some(({ reason }) => reason === 'ExceedsCeiling') ?? false;
+    const count = await decided(async () => {
+      await stage.admin.delete(clusterRoles, { name: 'hallpass-grantable-read' });
+      await Promise.all(homes.flatMap(grantsOf).map((ref) => stage.until(stage.seen.grants, ref, exceeds)));
+    });
+    expect(count).to.equal(6);
+  });
+});
