@@ -7,6 +7,7 @@ import { runCall } from './call.ts';
 import type { Log } from './log.ts';
 import type { KubeMetrics, ReconcileResult } from './metrics.ts';
 import { type Queue, URGENT } from './queue.ts';
+import { Turns } from './turns.ts';
 
 /** What a reconcile that did not throw asks for: nothing, or to be called again later, with the same priority if none is named. */
 export type Result = { requeueAfterMs?: number; priority?: number } | undefined;
@@ -63,6 +64,7 @@ export function startController(o: {
   const metrics = o.metrics.controller(o.name);
   const stopping = new AbortController();
   const running = new Set<AbortController>();
+  const turns = new Turns();
 
   async function handle(key: string, priority: number): Promise<void> {
     const call = new AbortController();
@@ -136,6 +138,9 @@ export function startController(o: {
     for (;;) {
       const taken = await o.queue.get(least);
       if (taken === undefined) return;
+      // A change may concern thousands of keys, of which most need nothing but a look.
+      const turn = turns.take();
+      if (turn) await turn;
       try {
         await handle(taken.key, taken.priority);
       } finally {

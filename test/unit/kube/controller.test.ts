@@ -21,6 +21,12 @@ function recordingLog(): { log: Log; lines: Line[] } {
   return { log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }, lines };
 }
 
+/** Keeps the process from everything else. */
+function busyFor(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
 function start(
   reconcile: Reconcile,
   o: {
@@ -93,6 +99,26 @@ describe('startController', () => {
     waiting.resolve(undefined);
     await settle();
     expect(calls.map(({ key }) => key)).to.include('c');
+    await controller.stop();
+  });
+
+  it('lets timers and sockets have their turn between many keys that wait for nothing', async () => {
+    const worked = Promise.withResolvers<void>();
+    const { queue, calls, controller } = start(
+      async () => {
+        busyFor(1);
+        if (calls.length === 500) worked.resolve();
+        return undefined;
+      },
+      { workers: 32 },
+    );
+    for (let key = 0; key < 500; key += 1) queue.add(`${key}`);
+    let doneByThen: number | undefined;
+    setTimeout(() => {
+      doneByThen = calls.length;
+    }, 0);
+    await worked.promise;
+    expect(doneByThen).to.be.lessThan(500);
     await controller.stop();
   });
 
