@@ -3,21 +3,38 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { Figure } from './figure.ts';
+import { approval } from './figures/approval.ts';
 import { burst } from './figures/burst.ts';
 import { create } from './figures/create.ts';
 import { deadMan } from './figures/dead-man.ts';
 import { decide } from './figures/decide.ts';
+import { guardrails } from './figures/guardrails.ts';
 import { idle } from './figures/idle.ts';
 import { lag } from './figures/lag.ts';
 import { memory } from './figures/memory.ts';
 import { one } from './figures/one.ts';
+import { policyEdit } from './figures/policy-edit.ts';
 import { start } from './figures/start.ts';
 import { writes } from './figures/writes.ts';
 import { load, machine, revision } from './machine.ts';
 import { endTenThousand } from './ten-thousand.ts';
 
-// The three with the ten thousand grants follow one another in this order: they share them, and the last changes them.
-const figures: Figure[] = [create, writes, lag, burst, idle, memory, start, one, deadMan, decide];
+// Those with the ten thousand grants follow one another in this order: they share them, and the later ones change them.
+const figures: Figure[] = [
+  create,
+  writes,
+  lag,
+  burst,
+  idle,
+  memory,
+  start,
+  policyEdit,
+  guardrails,
+  one,
+  approval,
+  deadMan,
+  decide,
+];
 const directory = join(import.meta.dirname, 'results');
 
 const resultSchema = z.object({

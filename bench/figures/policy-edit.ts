@@ -1,0 +1,111 @@
+// How soon an edit of a policy that concerns every grant has taken the access of all, over a client that only deletes the bindings.
+import { setTimeout as delay } from 'node:timers/promises';
+import { renderRoleBinding } from '../../src/access/grant-objects.ts';
+import { API_VERSION, grantUidOf, LABELS } from '../../src/api/names.ts';
+import { agentPolicies } from '../../src/api/policy.ts';
+import { jobs, roleBindings } from '../../src/kube/kinds.ts';
+import { milliseconds, percentile, seconds } from '../distribution.ts';
+import type { Figure } from '../figure.ts';
+import { Follower } from '../follower.ts';
+import { inFlight } from '../in-flight.ts';
+import { cpuDuring, type Lab } from '../lab.ts';
+import { quiet, scrape } from '../metrics.ts';
+import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
+
+const [firstTargetMs, ratioTarget, blockTargetMs] = [100, 1.25, 50];
+const policy = `/apis/${API_VERSION}/agentpolicies`;
+
+/** The longest time, since it was last asked, that hallpass answered nothing, in ms. */
+async function longestBlock(healthUrl: string): Promise<number> {
+  const samples = await scrape(healthUrl);
+  return 1000 * (samples.find(({ name }) => name === 'nodejs_eventloop_lag_max_seconds')?.value ?? Number.NaN);
+}
+
+async function decisions(healthUrl: string): Promise<number> {
+  const samples = await scrape(healthUrl);
+  return samples.find(({ name }) => name === 'hallpass_decisions_total')?.value ?? Number.NaN;
+}
+
+/** Makes a binding without subjects for each dead-man Job, as hallpass does at first. */
+async function bindBare({ operator, admin }: Lab): Promise<{ namespace: string; name: string }[]> {
+  const { items } = await admin.list(jobs, { labelSelector: LABELS.grant });
+  return inFlight(items, async ({ metadata }) => {
+    const { namespace = '', name, uid, labels = {} } = metadata;
+    const grantUid = grantUidOf(name);
+    if (grantUid === undefined) throw new Error(`Job ${name} is no grant's`);
+    const grant = {
+      namespace: labels[LABELS.grantNamespace] ?? '',
+      name: labels[LABELS.grantName] ?? '',
+      uid: grantUid,
+    };
+    await operator.create(roleBindings, renderRoleBinding(grant, namespace, { name, uid }));
+    return { namespace, name };
+  });
+}
+
+export const policyEdit: Figure = {
+  name: 'policy-edit',
+  title: `a policy that stops ${GRANTS.toLocaleString('en')} grants: until the first binding is gone; until the last is, over the bare client deleting as many; hallpass's longest event-loop block`,
+  target: `≤ ${firstTargetMs} ms, ≤ ${ratioTarget}, ≤ ${blockTargetMs} ms`,
+  method:
+    'From sending an AgentPolicy with freeze for all namespaces until a watch shows the bindings gone. Then, with hallpass stopped, as many bindings made by the bare client are deleted by it, 32 in flight. The block is the largest delay that Node saw in its event loop until the last was gone, its resolution of 10 ms included.',
+  async measure(progress) {
+    const { lab } = await tenThousandGrants(progress);
+    const { healthUrl } = lab.hallpass;
+    await quiet(healthUrl);
+    const bindings = await Follower.start(lab.admin, roleBindings, {
+      labelSelector: LABELS.grant,
+      stateOf: () => 'present',
+    });
+    // Of those that end early, as many as have ended are gone.
+    await bindings.until(() => bindings.count('present') >= GRANTS - LAPSING, 'the bindings to be there');
+    const grants = bindings.count('present');
+    await longestBlock(healthUrl);
+    const decided = await decisions(healthUrl);
+    progress(`stopping ${grants} grants`);
+    const sentAt = Date.now();
+    const { text } = await cpuDuring(lab, async () => {
+      await lab.admin.createRaw(policy, {
+        apiVersion: API_VERSION,
+        kind: 'AgentPolicy',
+        metadata: { name: 'stops-all' },
+        spec: { namespaceSelector: {}, freeze: { reason: 'is measured' } },
+      });
+      await bindings.until(() => bindings.goneAt.size >= grants, 'the bindings to go');
+    });
+    const block = await longestBlock(healthUrl);
+    const gone = [...bindings.goneAt.values()].map((at) => at - sentAt);
+    const [first, last] = [Math.min(...gone), Math.max(...gone)];
+    progress(`first after ${milliseconds(first)}, last after ${seconds(last)}`);
+    await quiet(healthUrl);
+    const count = (await decisions(healthUrl)) - decided;
+    await lab.hallpass.stop();
+    progress(`the bare client: ${grants} bindings`);
+    const bare = await bindBare(lab);
+    await bindings.until(() => bindings.count('present') === bare.length, 'bare bindings to be there');
+    await delay(5_000);
+    bindings.goneAt.clear();
+    const from = Date.now();
+    const bareDone = await cpuDuring(lab, async () => {
+      await inFlight(bare, (ref) => lab.operator.delete(roleBindings, ref, { propagationPolicy: 'Background' }));
+      await bindings.until(() => bindings.goneAt.size >= bare.length, 'the bare bindings to go');
+    });
+    const theirs = ((Math.max(...bindings.goneAt.values()) - from) / bare.length) * grants;
+    bindings.stop();
+    // For whoever comes next, all is as it was.
+    await lab.admin.delete(agentPolicies, { name: 'stops-all' });
+    await lab.hallpass.restart();
+    const ratio = last / theirs;
+    return {
+      value: `${milliseconds(first)}, ${ratio.toFixed(2)}, ${milliseconds(block)}`,
+      met: first <= firstTargetMs && ratio <= ratioTarget && block <= blockTargetMs,
+      details: [
+        [
+          'hallpass',
+          `${grants} grants, half after ${seconds(percentile(gone, 0.5))}, last after ${seconds(last)}; ${count} decisions; CPU time: ${text}`,
+        ],
+        ['bare client', `${seconds(theirs)} for as many; CPU time: ${bareDone.text}`],
+      ],
+    };
+  },
+};
