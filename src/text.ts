@@ -30,6 +30,24 @@ export function printable(text: string, max = Number.POSITIVE_INFINITY): string 
   return pieces.join('');
 }
 
+// Letters of Latin that no accent makes of ASCII, and that nobody takes for another.
+const LATIN = 'ßẞæÆøØœŒłŁđĐþÞ';
+
+function isPlain(character: string): boolean {
+  return character <= '~' || LATIN.includes(character) || /^[a-z]\p{M}+$/iu.test(character.normalize('NFD'));
+}
+
+/**
+ * A user name, printable, in which no letter passes for another: beside ASCII letters, what is neither ASCII nor a letter of
+ * theirs with an accent appears as an escape, such as the Cyrillic letter in `r\u{456}ta`. A name without any of them is of
+ * another script as a whole, and stays readable to who reads that.
+ */
+export function printableUser(name: string, max = Number.POSITIVE_INFINITY): string {
+  if (!/[a-z]/i.test(name)) return printable(name, max);
+  const pieces = [...name].map((each) => (isPlain(each) ? each : `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`));
+  return printable(pieces.join(''), max);
+}
+
 /** A text in which `written` says how what a terminal would act on or not show is written. */
 export function escaped(text: string, written: (character: string) => string): string {
   if (!UNSAFE.test(text)) return text;

@@ -4,7 +4,7 @@ import type { GrantSpec, GrantStamps } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { SUMMARY_LIMIT } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import { printable } from '../text.ts';
+import { printable, printableUser } from '../text.ts';
 import type { GrantKey, Rule } from './grant-objects.ts';
 
 /** The receipt as it is created, before the first right exists. Times are RFC 3339. */
@@ -51,7 +51,7 @@ export function renderReceipt(o: {
 
 /** A user name comes from whoever vouches for users, who may let them choose it, and a column prints it. */
 function shown(username: string): string {
-  return printable(username, 1024);
+  return printableUser(username, 1024);
 }
 
 /** What is given, in a line for people: `get,list pods,deployments.apps in demo,demo-other; delete pods named web in demo`. */

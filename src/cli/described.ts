@@ -5,6 +5,7 @@ import type { ParsedIdentity } from '../api/identity.ts';
 import { keyOf } from '../kube/object.ts';
 import { describeRule, requestedAccess } from '../policy/access.ts';
 import { authorsOf } from '../policy/reviews.ts';
+import { printableUser } from '../text.ts';
 import { fields } from './layout.ts';
 
 /** Lines about a grant. */
@@ -49,7 +50,12 @@ export function grantRows(grant: ParsedGrant): [string, string][] {
   } else {
     rows.push(['invalid', invalid ?? 'it cannot be read']);
   }
-  rows.push(['written by', authorsOf(grant).join(', ') || 'nobody knows whom: it carries no stamps']);
+  rows.push([
+    'written by',
+    authorsOf(grant)
+      .map((name) => printableUser(name))
+      .join(', ') || 'nobody knows whom: it carries no stamps',
+  ]);
   for (const { reviewer, review } of status.approvals ?? []) {
     rows.push(['approved by', `${reviewer} (AgentReview ${review})`]);
   }

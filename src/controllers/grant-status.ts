@@ -12,7 +12,7 @@ import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import type { Refusal } from '../policy/snapshot.ts';
-import { printable } from '../text.ts';
+import { printable, printableUser } from '../text.ts';
 
 /** Where a grant stands in the cluster, which may be short of what was decided. */
 export type Standing = {
@@ -57,7 +57,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
     gates: standing.gates,
     decision: standing.decision,
     warnings: warningsOf(standing),
-    requester: grant.stamps && printable(grant.stamps.requester.username, 1024),
+    requester: grant.stamps && printableUser(grant.stamps.requester.username, 1024),
     requestedAt: (sameRequest && before.requestedAt) || timestamp(now),
     startTime: standing.term ? timestamp(standing.term.start) : undefined,
     expiresAt: standing.term ? timestamp(standing.term.end) : undefined,

@@ -4,7 +4,7 @@
 import { MOST_AUTHORS, type ParsedGrant } from '../api/grant.ts';
 import { isAgentUser, serviceAccountOf } from '../api/names.ts';
 import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
-import { printable } from '../text.ts';
+import { printableUser } from '../text.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -83,7 +83,7 @@ export function reviewerProblem(snapshot: Reviewed, review: Review): string | un
   const standing = snapshot.reviewers?.get(review.metadata.uid);
   if (!standing) return 'what its reviewer may do has not been asked yet';
   const [author] = standing.mayActAs;
-  if (author !== undefined) return `${nameOf(review)} may act as ${printable(author)}, who wrote what it is about`;
+  if (author !== undefined) return `${nameOf(review)} may act as ${printableUser(author)}, who wrote what it is about`;
   if (!standing.mayApprove) return `${nameOf(review)} does not hold the verb approve any more`;
   return undefined;
 }
@@ -130,5 +130,5 @@ export function waysToActAs(user: string): ActingRight[] {
 
 /** The reviewer's name, safe to print. */
 export function nameOf({ stamps }: Review): string {
-  return printable(stamps.reviewer.username);
+  return printableUser(stamps.reviewer.username);
 }

@@ -1,7 +1,7 @@
 // Text from the cluster on its way to a terminal, a log or a status.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { printable } from '../../src/text.ts';
+import { printable, printableUser } from '../../src/text.ts';
 
 const dangerous = fc.constantFrom(
   '\u001b[2J',
@@ -68,5 +68,33 @@ describe('printable text', () => {
 
   it('is not cut inside an escape', () => {
     expect(printable('ab\u001bcd', 6)).to.equal('ab…');
+  });
+});
+
+describe('a user name, printed', () => {
+  it('shows each letter that passes for one of Latin as an escape', () => {
+    const table = [
+      ['r\u0456ta', 'r\\u{456}ta'],
+      ['\uff52ita', '\\u{ff52}ita'],
+      ['r\u0131ta', 'r\\u{131}ta'],
+      ['system\u2236serviceaccount:ci:bot', 'system\\u{2236}serviceaccount:ci:bot'],
+      ['r\u{1d422}ta', 'r\\u{1d422}ta'],
+    ];
+    for (const [name = '', shown] of table) expect(printableUser(name)).to.equal(shown);
+  });
+
+  it('is left alone where it is plain, has accents, or is of another script as a whole', () => {
+    for (const name of ['rita@example.com', 'Jürgen Groß', 'Łukasz', 'François', 'рита', '莉塔', '4711'])
+      expect(printableUser(name)).to.equal(name);
+  });
+
+  it('holds nothing dangerous, and is never longer than asked for', () => {
+    fc.assert(
+      fc.property(hostile, fc.nat(30), (name, max) => {
+        const shown = printableUser(name, max);
+        expect(shown).to.equal(printable(shown));
+        expect([...shown].length).to.be.at.most(max);
+      }),
+    );
   });
 });
