@@ -1,9 +1,10 @@
 // Whose reviews count. What takes access away counts from whoever was let make it; what gives access only for the very thing
-// that was looked at, and only from somebody who did not write it and can't act as one who did.
+// that was looked at, and only from somebody who did not write it can't act as one who did, and as whom none of these can act.
 
 import { MOST_AUTHORS, type ParsedGrant } from '../api/grant.ts';
 import { isAgentUser, serviceAccountOf } from '../api/names.ts';
 import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
+import type { Stamp } from '../api/stamp.ts';
 import { printableUser } from '../text.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -11,11 +12,14 @@ import type { Snapshot } from './snapshot.ts';
 /** So many reviews that do not count are named in a message. */
 const MOST_REJECTED = 4;
 
-/** What the API server says of a reviewer: whether they hold the verb approve still, and as which authors they may act. */
-export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[] };
+/**
+ * What the API server says of a reviewer: whether they hold the verb approve still, as which authors they may act, and which
+ * authors may act as them, so that the review may be an author's own.
+ */
+export type ReviewerStanding = { mayApprove: boolean; mayActAs: string[]; mayBe: string[] };
 
 /** A right to ask the API server about. */
-type ActingRight = { verb: string; resource: string; subresource?: string; namespace?: string; name?: string };
+export type ActingRight = { verb: string; resource: string; subresource?: string; namespace?: string; name?: string };
 
 /** `atIssue`: as of a GateInput; left out where nothing is about to be issued. */
 type Reviewed = Snapshot & { atIssue?: boolean };
@@ -84,6 +88,10 @@ export function reviewerProblem(snapshot: Reviewed, review: Review): string | un
   if (!standing) return 'what its reviewer may do has not been asked yet';
   const [author] = standing.mayActAs;
   if (author !== undefined) return `${nameOf(review)} may act as ${printableUser(author)}, who wrote what it is about`;
+  const [disguised] = standing.mayBe;
+  if (disguised !== undefined) {
+    return `${printableUser(disguised)}, who wrote what it is about, may act as ${nameOf(review)}`;
+  }
   if (!standing.mayApprove) return `${nameOf(review)} does not hold the verb approve any more`;
   return undefined;
 }
@@ -115,6 +123,14 @@ export function isOnRecord({ grant, hash, superseded, atIssue }: Reviewed, { met
 export function authorsOf({ stamps }: Pick<ParsedGrant, 'stamps'>): string[] {
   if (!stamps) return [];
   return [...new Set([stamps.creator.username, stamps.requester.username, ...(stamps.authors ?? [])])];
+}
+
+/** The same with what else is known of them: groups are, of creator and requester. */
+export function authorStamps({ stamps }: Pick<ParsedGrant, 'stamps'>): Stamp[] {
+  if (!stamps) return [];
+  const { creator, requester, authors = [] } = stamps;
+  const others = authors.filter((name) => name !== creator.username && name !== requester.username);
+  return [creator, requester, ...others.map((username) => ({ username }))];
 }
 
 /** The rights by any of which one may act as a user: by impersonation, or, as a ServiceAccount, by its tokens or pods. */

@@ -330,22 +330,24 @@ describe('a grant and what people decide about it', function () {
 
   it('takes the word of a ServiceAccount only where a policy names it', async () => {
     const { namespace, ref } = await setting('review-machine');
+    // Not beside carol, who may create pods where she asks, and so could be the ServiceAccount.
+    const ci = await stage().namespace('review-machine-ci', { enabled: false });
     const carol = await person('carol');
     const { admin } = stage().playground;
-    await admin(['create', 'serviceaccount', 'bot', '-n', namespace]);
+    await admin(['create', 'serviceaccount', 'bot', '-n', ci]);
     await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
       metadata: { name: 'bot' },
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'hallpass-reviewer' },
-      subjects: [{ kind: 'ServiceAccount', name: 'bot', namespace }],
+      subjects: [{ kind: 'ServiceAccount', name: 'bot', namespace: ci }],
     });
-    const token = (await admin(['create', 'token', 'bot', '-n', namespace])).trim();
+    const token = (await admin(['create', 'token', 'bot', '-n', ci])).trim();
     const { server, certificateAuthority } = stage().playground;
     const bot = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
     clients.push(bot);
     const asked = await ask(carol, ref);
     await review(bot, asked, 'Approve');
     await says(ref, 'which no AgentPolicy names as a reviewer');
-    const reviewers = { serviceAccounts: [{ namespace, name: 'bot' }] };
+    const reviewers = { serviceAccounts: [{ namespace: ci, name: 'bot' }] };
     await stage().admin.patch(agentPolicies, { name: 'review-machine' }, { spec: { reviewers } }, { type: 'merge' });
     await stage().phase(ref, 'Active');
   });

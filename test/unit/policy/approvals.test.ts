@@ -97,13 +97,19 @@ describe('an approval that a policy wants', () => {
     [
       'by who may act as an author',
       by('rita'),
-      { reviewers: new Map([['by-rita', { mayApprove: true, mayActAs: ['jane'] }]]) },
+      { reviewers: new Map([['by-rita', { mayApprove: true, mayActAs: ['jane'], mayBe: [] }]]) },
       'rita may act as jane',
+    ],
+    [
+      'by one as whom an author may act',
+      by('rita'),
+      { reviewers: new Map([['by-rita', { mayApprove: true, mayActAs: [], mayBe: ['jane'] }]]) },
+      'jane, who wrote what it is about, may act as rita',
     ],
     [
       'by who may not review any more',
       by('rita'),
-      { reviewers: new Map([['by-rita', { mayApprove: false, mayActAs: [] }]]) },
+      { reviewers: new Map([['by-rita', { mayApprove: false, mayActAs: [], mayBe: [] }]]) },
       'does not hold the verb approve',
     ],
   ];

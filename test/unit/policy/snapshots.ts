@@ -122,7 +122,7 @@ export function agentReview(
 
 /** What the API server says of reviewers whose reviews have these uids: that they may. */
 export function mayReview(...uids: string[]): Map<string, ReviewerStanding> {
-  return new Map(uids.map((uid) => [uid, { mayApprove: true, mayActAs: [] }]));
+  return new Map(uids.map((uid) => [uid, { mayApprove: true, mayActAs: [], mayBe: [] }]));
 }
 
 /** A policy `guardrails` that refuses nothing, unless told otherwise. */
