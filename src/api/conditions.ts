@@ -61,6 +61,10 @@ export const REASONS = {
     'Somebody suspended the grant by an AgentReview. A reviewer who did not write it resumes it; creating it anew or applying it again does not.',
   RevokedByReview:
     'Somebody revoked the grant, or every grant of its agent, by an AgentReview. Nothing more is given under that name.',
+  SuspendedBySignal:
+    'An AgentPolicy suspends the grant, or keeps it from being given, because of an AgentSignal. The message says which, and who lifts it how.',
+  RevokedBySignal:
+    'An AgentPolicy ended the grant for good because of an AgentSignal. Ask again once that is over: a new task.ref makes it a new request.',
   DeniedByReview:
     'Somebody denied the request by an AgentReview. The same request under the same name stays denied; a changed one is another.',
   ApprovalMissing:
@@ -195,6 +199,8 @@ const gates = [
   'AgentSuspended',
   'SuspendedByReview',
   'RevokedByReview',
+  'SuspendedBySignal',
+  'RevokedBySignal',
   'DeniedByReview',
   'ApprovalMissing',
   'DeadManRefused',

@@ -12,12 +12,20 @@ import { agentPolicyKind } from './policy.ts';
 import { agentReceiptKind } from './receipt.ts';
 import { conditionsPage, kindPage } from './reference.ts';
 import { agentReviewKind } from './review.ts';
+import { agentSignalKind } from './signal.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const GENERATED = ['crds', 'docs/reference'];
 const HEADER = 'Generated from src/api by `make generate`; change it there.';
 
-const kinds: KindDefinition[] = [agentIdentityKind, agentGrantKind, agentPolicyKind, agentReviewKind, agentReceiptKind];
+const kinds: KindDefinition[] = [
+  agentIdentityKind,
+  agentGrantKind,
+  agentPolicyKind,
+  agentReviewKind,
+  agentSignalKind,
+  agentReceiptKind,
+];
 
 const yaml = (value: unknown) => `# ${HEADER}\n${stringify(value, { lineWidth: 120, aliasDuplicateObjects: false })}`;
 const markdown = (text: string) => `<!-- ${HEADER} -->\n\n${text}\n`;

@@ -20,6 +20,7 @@ import {
   text,
 } from './schema.ts';
 import { dataSensitivity } from './sensitivity.ts';
+import { severity, signalName } from './signal.ts';
 
 const LABEL_KEY = text({ min: 1, max: 317 });
 const LABEL_VALUE = text({ max: 63 });
@@ -103,14 +104,16 @@ const approval = z.object({
     ),
 });
 
+const serviceAccounts = listOf(
+  z.object({
+    namespace: namespaceName().describe('Namespace of the ServiceAccount.'),
+    name: objectName().describe('Name of the ServiceAccount. That of an agent never counts.'),
+  }),
+  { max: 32 },
+);
+
 const reviewers = z.object({
-  serviceAccounts: listOf(
-    z.object({
-      namespace: namespaceName().describe('Namespace of the ServiceAccount.'),
-      name: objectName().describe('Name of the ServiceAccount. That of an agent never counts.'),
-    }),
-    { max: 32 },
-  )
+  serviceAccounts: serviceAccounts
     .optional()
     .describe('ServiceAccounts whose reviews count as those of people do. Left out: none.'),
 });
@@ -161,6 +164,29 @@ const pipeline = z.object({
     ),
 });
 
+const response = z.object({
+  signal: required(
+    signalName,
+    'say which facts this is about: set signal to Incident, ChangeFreeze, Risk or PolicyViolation',
+  ).describe('Required. The kind of fact that this is about.'),
+  severity: required(severity, 'say from which severity on: set severity to Low, Medium, High or Critical').describe(
+    'Required. From which severity on.',
+  ),
+  action: required(z.enum(['Suspend', 'Revoke']), 'say what happens then: set action to Suspend or Revoke').describe(
+    'Required. Suspend: what the grants concerned give is withdrawn until the signal is lifted. Revoke: those that gave access end for good, and nothing new is given until it is lifted.',
+  ),
+});
+
+const reporters = z.object({
+  users: listOf(line(256, 'name a user as the cluster knows them'), { max: 32 })
+    .optional()
+    .describe('Users, by the names that the API server knows.'),
+  groups: listOf(line(256, 'name a group as the cluster knows it'), { max: 32 })
+    .optional()
+    .describe('Groups, of which each member counts.'),
+  serviceAccounts: serviceAccounts.optional().describe('ServiceAccounts.'),
+});
+
 const freeze = z.object({
   reason: required(
     line(256, 'say why, for everybody whose access stops'),
@@ -207,6 +233,16 @@ export const policySpec = z.object({
     .optional()
     .describe(
       'Whose own rights say nothing, since they hold everything and write for others. For grants of the namespaces that this selects, the group that owns the agent must hold what is handed out in their place, and a person must approve it.',
+    ),
+  responses: listOf(response, { max: 16 })
+    .optional()
+    .describe(
+      'What follows from an AgentSignal in the namespaces that this selects, or in hallpass-system. Of several entries that meet one signal, the gravest action counts.',
+    ),
+  reporters: reporters
+    .optional()
+    .describe(
+      'Who may lift what `responses` did: by deleting the signal, or, of one that they reported themselves, by its expiry. Agents never count. Left out: nobody but cluster admins, and no signal ends by itself.',
     ),
   freeze: freeze
     .optional()

@@ -23,6 +23,7 @@ export const ACTING: Partial<Record<Reason, string>> = {
   AgentDeleted: OWNER,
   AgentSuspended: REVIEWER,
   SuspendedByReview: `${REVIEWER} who did not write it`,
+  SuspendedBySignal: 'whom the policy trusts with it (its spec.reporters)',
   OutsideBoundary: `${OWNER}, or ${ASKS}`,
   DurationExceedsBoundary: `${OWNER}, or ${ASKS}`,
   TooManyActiveGrants: TIME,

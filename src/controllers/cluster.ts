@@ -15,6 +15,7 @@ import {
 import { agentPolicies } from '../api/policy.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { agentReviews } from '../api/review.ts';
+import { agentSignals, type ParsedSignal } from '../api/signal.ts';
 import { Cache } from '../kube/cache.ts';
 import type { Client } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
@@ -58,6 +59,8 @@ export const INDEX = {
   grantUid: 'grantUid',
   /** Reviews by what they are about, as `targetKey` writes it. */
   target: 'target',
+  /** Signals by what they are about, as `aboutKey` writes it. */
+  about: 'about',
   /** Bindings by whom they name. */
   subject: 'subject',
   /** Bindings by the role that they give, as `roleKey` writes it. */
@@ -95,6 +98,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
           spec ? [targetKey(spec.target.kind, metadata.namespace, spec.target.name)] : [],
       },
     }),
+    signals: new Cache({ ...o, resource: agentSignals, indexes: { [INDEX.about]: (signal) => [aboutKey(signal)] } }),
     receipts: new Cache({
       ...o,
       resource: agentReceipts,
@@ -142,8 +146,8 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
  * giving and repairing ask for, which is near to half of all.
  */
 export function inTwoSteps(caches: Caches) {
-  const { jobs: deadMen, roles: rules, reviews, ...first } = caches;
-  return { first: Object.values(first), rest: [deadMen, rules, reviews] };
+  const { jobs: deadMen, roles: rules, reviews, signals, ...first } = caches;
+  return { first: Object.values(first), rest: [deadMen, rules, reviews, signals] };
 }
 
 /** The caches of what the admission guards are made of. */
@@ -174,6 +178,16 @@ export function targetKey(kind: 'AgentGrant' | 'AgentIdentity', namespace: strin
 /** The role that a binding gives, as a key of the index of bindings: a Role is one of the binding's namespace. */
 export function roleKey({ metadata, roleRef }: Pick<RoleBinding, 'metadata' | 'roleRef'>): string {
   return roleRef.kind === 'Role' ? `Role ${metadata.namespace ?? ''}/${roleRef.name}` : `ClusterRole ${roleRef.name}`;
+}
+
+/** What signals of the whole cluster are about. */
+export const EVERYTHING = '*';
+
+/** What a signal is about: everything, a namespace, or an agent as `agentKey` writes it. */
+export function aboutKey({ metadata, spec }: Pick<ParsedSignal, 'metadata' | 'spec'>): string {
+  const { namespace = '' } = metadata;
+  if (namespace === SYSTEM_NAMESPACE) return EVERYTHING;
+  return spec?.agent === undefined ? namespace : `${namespace}/${spec.agent}`;
 }
 
 /** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */

@@ -23,6 +23,7 @@ import {
   agentKey,
   type Caches,
   type Cluster,
+  EVERYTHING,
   enabledRole,
   guardCaches,
   INDEX,
@@ -74,10 +75,14 @@ export function gather(
       caches.identities,
       caches.policies,
       caches.reviews,
+      caches.signals,
     ]),
     withdrawn: o.withdrawn,
     task: o.task,
     reviews: reviewsOf(caches, grant, receipt),
+    signals: [EVERYTHING, ...concernedNamespaces(grant), agentKey(grant)].flatMap((about) =>
+      caches.signals.byIndex(INDEX.about, about),
+    ),
     reviewers: undefined,
     authorsLack: undefined,
     authorsCovered:

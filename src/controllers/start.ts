@@ -24,6 +24,7 @@ import { retire } from './receipt.ts';
 import { Refusals } from './refusals.ts';
 import { Repairs } from './repairs.ts';
 import { RightsWatch } from './rights-watch.ts';
+import { tellResponses } from './signal.ts';
 import { Stranded } from './stranded.ts';
 import { Tasks } from './tasks.ts';
 import { watchChanges } from './watches.ts';
@@ -67,10 +68,12 @@ export function startControllers(o: Options): {
     receipts: queueOf('receipts'),
     rights: queueOf('rights'),
     reviewers: queueOf('reviewers'),
+    signals: queueOf('signals'),
   };
   const lapses = new Deadlines({ now, onDue: (key) => queues.grants.add(key, { priority: URGENT }) });
   const identityEnds = new Deadlines({ now, onDue: (key) => queues.identities.add(key, { priority: URGENT }) });
   const retirements = new Deadlines({ now, onDue: (key) => queues.receipts.add(key) });
+  const signalEnds = new Deadlines({ now, onDue: (key) => queues.signals.add(key) });
 
   const authors = new AuthorCheck(cluster.client);
   const rights = new RightsWatch({ cluster, queues, forget: () => authors.forget() });
@@ -106,7 +109,8 @@ export function startControllers(o: Options): {
     stranded: new Stranded({ cluster, resource: agentIdentities, wake: (key) => queues.identities.add(key) }),
   });
 
-  watchChanges({ cluster, guards, tasks, queues, rights, lapses, retirements, receiptRetention: o.receiptRetention });
+  const { receiptRetention } = o;
+  watchChanges({ cluster, guards, tasks, queues, rights, lapses, retirements, signalEnds, receiptRetention });
   metrics.phases(() => countPhases(caches.grants.list()));
   metrics.warned(() => caches.grants.list().filter(isWarned).length);
   metrics.heldBindings(() => heldBindings(caches));
@@ -119,6 +123,7 @@ export function startControllers(o: Options): {
     receipts: (key) => ({ receipt: key }),
     rights: (key) => ({ grant: key }),
     reviewers: () => ({}),
+    signals: (key) => ({ signal: key }),
   };
   const start = (
     name: keyof typeof queues,
@@ -172,7 +177,8 @@ export function startControllers(o: Options): {
       (uid) => sweep(cluster, metrics, (key) => queues.grants.add(key), uid),
       () => true,
     ),
-    start('receipts', 2, (key) => retire(cluster, o.receiptRetention, key)),
+    start('signals', 2, (key) => tellResponses(cluster, signalEnds, key)),
+    start('receipts', 2, (key) => retire(cluster, receiptRetention, key)),
     start('rights', 2, (key) => rights.lookAgain(key)),
     start('reviewers', 1, async () => {
       authors.forget();
@@ -189,7 +195,7 @@ export function startControllers(o: Options): {
       for (const end of endResyncs) end();
       tasks.stop();
       rights.stop();
-      for (const deadlines of [lapses, identityEnds, retirements]) deadlines.stop();
+      for (const deadlines of [lapses, identityEnds, retirements, signalEnds]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
     },
   };

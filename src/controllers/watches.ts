@@ -4,7 +4,14 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
-import { GRANTABLE_ROLE, grantUidOf, grantUidOfBinding, LABELS, serviceAccountName } from '../api/names.ts';
+import {
+  GRANTABLE_ROLE,
+  grantUidOf,
+  grantUidOfBinding,
+  LABELS,
+  SYSTEM_NAMESPACE,
+  serviceAccountName,
+} from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { ReviewSpec } from '../api/review.ts';
 import type { CacheEvent } from '../kube/cache.ts';
@@ -14,7 +21,7 @@ import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
 import { policySelects } from '../policy/policies.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
-import { agentKey, type Cluster, enabledRole, INDEX, limitsActiveGrants } from './cluster.ts';
+import { aboutKey, agentKey, type Cluster, EVERYTHING, enabledRole, INDEX, limitsActiveGrants } from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
 import { IdentityCounts } from './identity-counts.ts';
 import { removableAt } from './receipt.ts';
@@ -29,13 +36,14 @@ export function watchChanges(o: {
   cluster: Cluster;
   guards: GuardWatch;
   tasks: Tasks;
-  queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'reviewers', Queue>;
+  queues: Record<'grants' | 'identities' | 'orphans' | 'receipts' | 'reviewers' | 'signals', Queue>;
   rights: RightsWatch;
   lapses: Deadlines;
   retirements: Deadlines;
+  signalEnds: Deadlines;
   receiptRetention: number;
 }): void {
-  const { cluster, guards, tasks, queues, rights, lapses, retirements } = o;
+  const { cluster, guards, tasks, queues, rights, lapses, retirements, signalEnds } = o;
   const { caches, clock } = cluster;
   const now = () => clock.now();
   const counts = new IdentityCounts(queues);
@@ -46,6 +54,17 @@ export function watchChanges(o: {
   const isOpen = ({ status }: ParsedGrant) => !isTerminal(status.phase);
   const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(isOpen));
   const openIn = (namespace: string) => caches.grants.byIndex(INDEX.namespace, namespace).filter(isOpen);
+  /** The grants that a signal concerns, by what it is about. */
+  const grantsAbout = (about: string) => {
+    if (about === EVERYTHING) return caches.grants.list();
+    return caches.grants.byIndex(about.includes('/') ? INDEX.agent : INDEX.namespace, about);
+  };
+  /** Which policies respond to signals, and how, may be another now. */
+  const enqueueSignals = (namespaces: Set<string>) => {
+    for (const { metadata } of caches.signals.list()) {
+      if (namespaces.has(metadata.namespace ?? '')) queues.signals.add(keyOf(metadata));
+    }
+  };
   const priorityOf = ({ initial }: { initial: boolean }) => (initial ? INITIAL : NORMAL);
   /** Changes of rights are many and their reader is rare: gathered, then looked at once. */
   const rightsChanged = () => queues.reviewers.add('waiting', { afterMs: SETTLE });
@@ -135,6 +154,17 @@ export function watchChanges(o: {
     enqueueGrants(found.filter(isOpen), isStop(decision) ? URGENT : NORMAL);
   });
 
+  caches.signals.subscribe(({ object, previous, type, initial, own }) => {
+    const key = keyOf(object.metadata);
+    if (type === 'deleted') signalEnds.set(key, undefined);
+    else if (!own) queues.signals.add(key, { priority: priorityOf({ initial }) });
+    // All that ever changes of one is whether it is there.
+    const { deletionTimestamp } = object.metadata;
+    if (initial || (type === 'updated' && deletionTimestamp === previous?.metadata.deletionTimestamp)) return;
+    const lifted = type === 'deleted' || deletionTimestamp !== undefined;
+    enqueueGrants(grantsAbout(aboutKey(object)).filter(isOpen), lifted ? NORMAL : URGENT);
+  });
+
   caches.serviceAccounts.subscribe((event) => {
     if (event.own) return;
     const { namespace, name } = event.object.metadata;
@@ -183,6 +213,7 @@ export function watchChanges(o: {
     if (event.initial) return;
     const { name } = event.object.metadata;
     enqueueGrants(caches.grants.byIndex(INDEX.namespace, name));
+    enqueueSignals(new Set([name]));
     if (event.type === 'deleted') {
       // What is in it still was left there by force.
       enqueueGrants(caches.grants.list().filter(({ metadata }) => metadata.namespace === name));
@@ -203,6 +234,7 @@ export function watchChanges(o: {
       .filter(({ metadata }) => [object, previous ?? object].some((policy) => policySelects(policy, metadata.labels)));
     const touched = selected.flatMap(({ metadata }) => openIn(metadata.name));
     enqueueGrants(touched);
+    enqueueSignals(new Set([SYSTEM_NAMESPACE, ...selected.map(({ metadata }) => metadata.name)]));
     // What their agents hold may be called sensitive now, or no longer.
     for (const key of new Set(touched.map(agentKey))) counts.changed(key);
   });

@@ -16,6 +16,7 @@ import { nameWarnings } from './names.ts';
 import { policyWarnings } from './policies.ts';
 import { isOnRecord, type Review } from './reviews.ts';
 import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
+import { signalRevocation, signalWarnings } from './signals.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 import { resumes, stop } from './stops.ts';
 import { endsWithSame, taskEnd, taskOf, taskWarnings } from './task.ts';
@@ -63,7 +64,7 @@ const PEOPLE_OR_TIME: ReadonlySet<Reason> = new Set(['ApprovalMissing', 'NotYetS
 const NOTICED_LATE = 10_000;
 
 export function decide(snapshot: Snapshot): Verdict {
-  return ended(snapshot) ?? stopped(snapshot) ?? ending(snapshot) ?? weigh(snapshot);
+  return ended(snapshot) ?? stopped(snapshot) ?? ending(snapshot) ?? revoked(snapshot) ?? weigh(snapshot);
 }
 
 /** What has ended stays ended: by the tombstone, or by the receipt when the tombstone is gone. */
@@ -111,9 +112,7 @@ function stopped(snapshot: Snapshot): Verdict | undefined {
   const found = stop(snapshot);
   if (!found) return undefined;
   const { denies, ...finding } = found;
-  const holding = isLive(snapshot) ? snapshot.receipt : snapshot.superseded[0];
-  const given = holding !== undefined && mayHaveGiven(snapshot, holding);
-  return terminal(denies && !given ? 'Denied' : 'Revoked', finding);
+  return terminal(denies && !hasGiven(snapshot) ? 'Denied' : 'Revoked', finding);
 }
 
 /** What may have to end now: the end has come, the identity went, the task is over, or the request has waited too long. */
@@ -144,6 +143,18 @@ function ending(snapshot: Snapshot): Verdict | undefined {
   return tooLong(snapshot);
 }
 
+/** What signals end. Facts pass: what gave nothing yet is not refused for good because of one, it waits. */
+function revoked(snapshot: Snapshot): Verdict | undefined {
+  const found = hasGiven(snapshot) ? signalRevocation(snapshot) : undefined;
+  return found && terminal('Revoked', found);
+}
+
+/** Whether the agent may have had access by this grant, be it under an earlier spec. */
+function hasGiven(snapshot: Snapshot): boolean {
+  const holding = isLive(snapshot) ? snapshot.receipt : snapshot.superseded[0];
+  return holding !== undefined && mayHaveGiven(snapshot, holding);
+}
+
 /** Every gate is asked, so that a person sees all that is wrong at once. */
 function weigh(snapshot: Snapshot): Verdict {
   const { grant, now, receipt, superseded, identity } = snapshot;
@@ -158,6 +169,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const input = { ...snapshot, access, term: planned, atIssue };
   const findings = gates(input);
   const warnings = [
+    ...signalWarnings(snapshot),
     ...policyWarnings(input),
     ...authorsWarnings(input),
     ...approvalWarnings(input),
@@ -180,6 +192,7 @@ function weigh(snapshot: Snapshot): Verdict {
     passingSince: undefined,
   };
   const identityEnd = time(identity?.spec?.expiresAt);
+  const news = warnings.map((warning) => warning.nextCheck);
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
@@ -200,7 +213,7 @@ function weigh(snapshot: Snapshot): Verdict {
       phase,
       reasons: findings,
       access: [],
-      nextCheck: earliest(end, identityEnd, tooLate, ...checks),
+      nextCheck: earliest(end, identityEnd, tooLate, ...checks, ...news),
     };
   }
   if (given && (grant.status.phase === 'Suspended' || snapshot.withdrawn)) {
@@ -217,7 +230,7 @@ function weigh(snapshot: Snapshot): Verdict {
         phase: 'Suspended',
         reasons: [restoring],
         access: [],
-        nextCheck: earliest(end, identityEnd, restoresAt),
+        nextCheck: earliest(end, identityEnd, restoresAt, ...news),
       };
     }
   }
@@ -227,7 +240,7 @@ function weigh(snapshot: Snapshot): Verdict {
     phase: 'Active',
     reasons: [{ reason: 'Granted', message: `access is granted${until}` }],
     access,
-    nextCheck: earliest(planned?.end, identityEnd),
+    nextCheck: earliest(planned?.end, identityEnd, ...news),
   };
 }
 

@@ -14,6 +14,7 @@ import { isEnforced, policyGate } from './policies.ts';
 import { covers, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
+import { signalGate } from './signals.ts';
 import type { Snapshot } from './snapshot.ts';
 import { agentSuspension, grantSuspension } from './stops.ts';
 import { taskGate } from './task.ts';
@@ -248,6 +249,7 @@ const ASK: Record<Gate, Ask> = {
   spec: specGate,
   agent: identityGate,
   stops: stopGate,
+  signals: signalGate,
   boundary: boundaryGate,
   policies: policyGate,
   authors: authorsGate,

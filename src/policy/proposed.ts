@@ -81,6 +81,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     outOfStep: [],
     task: { object: { uid: '', ended: undefined }, first: undefined, problem: undefined },
     reviews: { ofGrant: [], ofIdentity: [] },
+    signals: [],
     reviewers: new Map(),
     authorsLack: { creator: [], requester: [] },
     authorsCovered: true,

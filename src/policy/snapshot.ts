@@ -6,6 +6,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import type { ParsedReview } from '../api/review.ts';
 import type { DataSensitivity } from '../api/sensitivity.ts';
+import type { ParsedSignal } from '../api/signal.ts';
 import type { ReviewerStanding } from './reviews.ts';
 import type { PolicyRule } from './rules.ts';
 import type { TaskView } from './task.ts';
@@ -63,6 +64,8 @@ export type Snapshot = {
   task: TaskView | undefined;
   /** What people decided about the grant and about its agent, by the names of both, whatever their uids. */
   reviews: { ofGrant: ParsedReview[]; ofIdentity: ParsedReview[] };
+  /** Facts about the grant's agent, about the namespaces that it depends on, and about the whole cluster, lapsed ones included. */
+  signals: ParsedSignal[];
   /** What the API server says of who made them, by the review's uid; undefined until it was asked. */
   reviewers: ReadonlyMap<string, ReviewerStanding> | undefined;
   /** Undefined until it was asked; the verdict says when asking is worth it. */

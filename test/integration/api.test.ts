@@ -6,6 +6,7 @@ import { agentIdentityKind } from '../../src/api/identity.ts';
 import { agentPolicyKind } from '../../src/api/policy.ts';
 import { agentReceiptKind, agentReceipts } from '../../src/api/receipt.ts';
 import { agentReviewKind } from '../../src/api/review.ts';
+import { agentSignalKind } from '../../src/api/signal.ts';
 import type { Client } from '../../src/kube/client.ts';
 import type { ControlPlane, KubectlResult } from '../controlplane/controlplane.ts';
 import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
@@ -64,7 +65,7 @@ describe('the kinds on the API server', () => {
     const crds: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[] =
       JSON.parse(stdout).items;
     expect(crds.map((crd) => crd.metadata.name)).to.have.members(
-      [agentGrantKind, agentIdentityKind, agentPolicyKind, agentReceiptKind, agentReviewKind].map(
+      [agentGrantKind, agentIdentityKind, agentPolicyKind, agentReceiptKind, agentReviewKind, agentSignalKind].map(
         (kind) => customResourceDefinition(kind).metadata.name,
       ),
     );
@@ -77,8 +78,8 @@ describe('the kinds on the API server', () => {
 
   it('have short names and one category, which no other product uses', async () => {
     const { stdout } = await cluster.kubectl(['api-resources', '--categories=hallpass', '--no-headers']);
-    for (const word of ['agentid', 'aggrant', 'agpol', 'agrec', 'agreview']) expect(stdout).to.contain(word);
-    expect(stdout.trim().split('\n')).to.have.length(5);
+    for (const word of ['agentid', 'aggrant', 'agpol', 'agrec', 'agreview', 'agsig']) expect(stdout).to.contain(word);
+    expect(stdout.trim().split('\n')).to.have.length(6);
   });
 
   describe('refuse, naming field and remedy,', () => {

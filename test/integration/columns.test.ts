@@ -4,6 +4,7 @@ import { agentGrants } from '../../src/api/grant.ts';
 import { agentIdentities } from '../../src/api/identity.ts';
 import { API_VERSION } from '../../src/api/names.ts';
 import { agentReceipts } from '../../src/api/receipt.ts';
+import { agentSignals } from '../../src/api/signal.ts';
 import { ApiError, type Client, pathOf } from '../../src/kube/client.ts';
 import type { KubeObject, Resource } from '../../src/kube/object.ts';
 import type { ControlPlane } from '../controlplane/controlplane.ts';
@@ -97,6 +98,17 @@ const kinds: { resource: Resource<KubeObject>; object: object; status: object }[
       },
     },
     status: { outcome: 'Expired', endedAt: AT, reason: 'word', message: 'word' },
+  },
+  {
+    resource: agentSignals,
+    object: {
+      spec: { signal: 'Incident', severity: 'High', agent: 'word', message: 'word', expiresAt: AT },
+      stamps: { reporter: user },
+    },
+    status: {
+      effect: 'Suspend',
+      responses: [{ policy: 'word', line: 0, action: 'Suspend', users: ['word'], groups: ['word'] }],
+    },
   },
 ];
 

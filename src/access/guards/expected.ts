@@ -9,6 +9,7 @@ import { managedObjectGuards } from './managed-objects.ts';
 import { ownKindGuards } from './own-kinds.ts';
 import { podGuards } from './pods.ts';
 import { reviewGuards } from './reviews.ts';
+import { signalGuards } from './signals.ts';
 import { tokenGuards } from './tokens.ts';
 
 /** The guards by kind, as they are sent to the API server. */
@@ -25,6 +26,7 @@ export function expectedGuards(): Guards {
   for (const guard of structuredClone([
     ...ownKindGuards,
     ...reviewGuards,
+    ...signalGuards,
     ...managedObjectGuards,
     ...tokenGuards,
     ...podGuards,

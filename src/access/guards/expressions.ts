@@ -32,6 +32,14 @@ export function isAgentUser(name: string): string {
 /** Variables by which the rules of a policy ask who the caller is; match conditions see no variables. */
 export const callerVariables = { namedOperator: callerIsNamedOperator, operator: callerIsOperator };
 
+/**
+ * Whether the caller holds the verb `release` on the object: cluster admins do, so that nothing hangs once hallpass is gone.
+ * `name` is its name; that of the request is empty where a whole collection is deleted.
+ */
+export function mayRelease(name = 'request.name'): string {
+  return `authorizer.group(request.resource.group).resource(request.resource.resource).namespace(request.namespace).name(${name}).check("release").allowed()`;
+}
+
 /** Whether the caller is one of these users. */
 export function callerIsOneOf(users: readonly string[]): string {
   return `request.userInfo.username in [${users.map(literal).join(', ')}]`;
@@ -52,6 +60,12 @@ export const jobController = [
 ] as const;
 export const timeToLiveController = [
   'system:serviceaccount:kube-system:ttl-after-finished-controller',
+  'system:kube-controller-manager',
+] as const;
+
+/** Empties namespaces that are being deleted. */
+export const namespaceController = [
+  'system:serviceaccount:kube-system:namespace-controller',
   'system:kube-controller-manager',
 ] as const;
 

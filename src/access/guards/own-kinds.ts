@@ -1,7 +1,7 @@
 // Guards of our own kinds: who wrote a grant, our finalizer, and that only the operator writes status and receipts.
 import { MOST_AUTHORS } from '../../api/grant.ts';
 import { FINALIZER, GROUP, SYSTEM_NAMESPACE, VERSION } from '../../api/names.ts';
-import { callerVariables, harmlessUpdate, literal, unchanged } from './expressions.ts';
+import { callerVariables, harmlessUpdate, literal, mayRelease, unchanged } from './expressions.ts';
 import { type Guard, mutating, validating } from './policy.ts';
 import { namesCaller, stampOf } from './stamp.ts';
 
@@ -81,9 +81,6 @@ const finalizer = mutating({
   ],
 });
 
-const mayRelease =
-  'authorizer.group(request.resource.group).resource(request.resource.resource).namespace(request.namespace).name(request.name).check("release").allowed()';
-
 const finalizerKept = validating({
   name: 'hallpass-finalizer',
   resources: [{ ...ours, operations: ['CREATE', 'UPDATE'], resources: finalized }],
@@ -94,7 +91,7 @@ const finalizerKept = validating({
       message: `the finalizer ${FINALIZER} must be on it from the start. The MutatingAdmissionPolicy hallpass-finalizer sets it and did not run: a cluster admin restores it with kubectl apply -k deploy/guards`,
     },
     {
-      holds: `request.operation != "UPDATE" || !(${hasFinalizer('oldObject')}) || ${hasFinalizer('object')} || variables.operator || ${mayRelease}`,
+      holds: `request.operation != "UPDATE" || !(${hasFinalizer('oldObject')}) || ${hasFinalizer('object')} || variables.operator || ${mayRelease()}`,
       message: `the finalizer ${FINALIZER} stands for access that may still exist, and only hallpass takes it off. Keep it in metadata.finalizers (kubectl apply does). When hallpass is gone for good, whoever holds the verb release on the object may remove it`,
       says: `request.resource.resource + " " + request.namespace + "/" + request.name + ": the finalizer ${FINALIZER} stands for access that may still exist, and only hallpass takes it off. Keep it in metadata.finalizers (kubectl apply does). When hallpass is gone for good, whoever holds the verb release on it may remove the finalizer"`,
     },
@@ -112,7 +109,13 @@ const records = validating({
     {
       ...ours,
       operations: ['CREATE', 'UPDATE'],
-      resources: ['agentidentities/status', 'agentgrants/status', 'agentreceipts', 'agentreceipts/status'],
+      resources: [
+        'agentidentities/status',
+        'agentgrants/status',
+        'agentsignals/status',
+        'agentreceipts',
+        'agentreceipts/status',
+      ],
     },
   ],
   variables: callerVariables,

@@ -9,6 +9,7 @@ import { finalizers, records, stamps } from './own-kinds.ts';
 import { pods, tokenVolumes } from './pods.ts';
 import { reviews } from './reviews.ts';
 import { shipped } from './shipped.ts';
+import { signals } from './signals.ts';
 
 describe('the guards of', () => {
   let running: Twins | undefined;
@@ -26,6 +27,7 @@ describe('the guards of', () => {
   describe('finalizers', () => finalizers(twins));
   describe('records', () => records(twins));
   describe('reviews, each of which', () => reviews(twins));
+  describe('signals, each of which', () => signals(twins));
   describe('the objects of a grant', () => grantObjects(twins));
   describe('ServiceAccounts of agents', () => accounts(twins));
   describe('bindings', () => bindings(twins));

@@ -80,7 +80,11 @@ export const insiderRole: Call = {
     kind: 'ClusterRole',
     metadata: { name: 'insider' },
     rules: [
-      { apiGroups: ['hallpass.dev'], resources: ['*'], verbs: ['get', 'create', 'update', 'patch', 'delete'] },
+      {
+        apiGroups: ['hallpass.dev'],
+        resources: ['*'],
+        verbs: ['get', 'create', 'update', 'patch', 'delete', 'deletecollection'],
+      },
       { apiGroups: ['batch'], resources: ['jobs/status'], verbs: ['update', 'patch'] },
       { apiGroups: [''], resources: ['pods/status', 'pods/ephemeralcontainers'], verbs: ['update', 'patch'] },
       { apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterrolebindings'], verbs: ['create'] },

@@ -53,7 +53,18 @@ describe('guards', () => {
           (rule) => rule.operations?.includes('DELETE') && rule.apiGroups?.includes('hallpass.dev'),
         ),
       );
-      expect(deletions).to.deep.equal([]);
+      expect(deletions.flatMap(({ resources }) => resources)).to.deep.equal(['agentsignals']);
+    });
+
+    it('let Kubernetes delete signals with their namespace, before anything else is asked', () => {
+      const guard = guards.validatingPolicies.find(({ metadata }) => metadata?.name === 'hallpass-signal-lifters');
+      const validations = guard?.spec?.validations ?? [];
+      expect(validations).to.have.length(1);
+      for (const { expression } of validations) {
+        expect(expression).to.match(
+          /^request\.userInfo\.username in \['system:serviceaccount:kube-system:namespace-controller', 'system:kube-controller-manager'\] \|\| /,
+        );
+      }
     });
 
     it('have each a binding of the same name', () => {

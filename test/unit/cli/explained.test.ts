@@ -17,6 +17,7 @@ const SETTLED: Reason[] = [
   'TaskEnded',
   'PendingTooLong',
   'RevokedByReview',
+  'RevokedBySignal',
   'DeniedByReview',
 ];
 

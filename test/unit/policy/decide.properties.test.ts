@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { ParsedGrant } from '../../../src/api/grant.ts';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
+import type { ParsedSignal } from '../../../src/api/signal.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
@@ -19,6 +20,7 @@ import {
   policy,
   receipt,
   review,
+  signal,
   snapshot,
 } from './snapshots.ts';
 
@@ -72,6 +74,15 @@ const policySpec = fc
       [{ subjects: [{ kind: 'User', name: 'jane' }], ownerGroups: ['team-a'] }],
       [{ subjects: [{ kind: 'Group', name: 'team-a' }], ownerGroups: ['others'], review: 'Waived' }],
     ),
+    responses: fc.array(
+      fc.record({
+        signal: fc.constantFrom('Incident', 'Risk'),
+        severity: fc.constantFrom('Low', 'High'),
+        action: fc.constantFrom('Suspend', 'Suspend', 'Revoke'),
+      }),
+      { maxLength: 2 },
+    ),
+    reporters: fc.constantFrom(undefined, { groups: ['sre'] }),
     enforcement: fc.constantFrom('Enforce', 'Enforce', 'Warn'),
   })
   .map((spec): Record<string, unknown> => JSON.parse(JSON.stringify(spec)));
@@ -107,6 +118,23 @@ const view: fc.Arbitrary<NamespaceView> = fc.record({
   ),
 });
 
+const facts = fc
+  .record({
+    name: fc.constantFrom('one', 'two', 'three'),
+    namespace: fc.constantFrom('team-a', 'team-b', 'hallpass-system'),
+    signal: fc.constantFrom('Incident', 'Risk'),
+    severity: fc.constantFrom('Low', 'High'),
+    minute: fc.integer({ min: 1, max: 59 }),
+    group: fc.constantFrom('sre', 'dev'),
+  })
+  .map(({ name, namespace, minute, group, ...fact }) =>
+    signal({
+      metadata: { name, namespace, uid: name },
+      spec: { ...fact, expiresAt: new Date(NOON + minute * MINUTE).toISOString() },
+      reporter: { groups: [group] },
+    }),
+  );
+
 const agent = fc
   .record({
     maxGrantDuration: fc.option(fc.constantFrom('10m', '1h', '2h'), { nil: undefined }),
@@ -136,6 +164,10 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     ),
     intact: fc.boolean(),
     minute: fc.integer({ min: 0, max: 70 }),
+    signals: fc.oneof(
+      { weight: 2, arbitrary: fc.constant<ParsedSignal[]>([]) },
+      fc.uniqueArray(facts, { maxLength: 2, selector: ({ metadata }) => `${metadata.namespace}/${metadata.name}` }),
+    ),
     decisions: fc.constantFrom<string[]>(
       [],
       [],
@@ -168,6 +200,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       guardProblems: o.guardProblems,
       intact: o.intact,
       reviews: { ofGrant: o.decisions.map((decision, at) => reviewed(of, decision, `reviewer-${at}`)), ofIdentity: [] },
+      signals: o.signals,
       reviewers: mayReview('reviewer-0', 'reviewer-1', 'one-more'),
     });
   });
@@ -330,6 +363,21 @@ describe('the decision, by law', () => {
     }),
   );
 
+  it('gives no more for a signal more, for an expiry that is later, or for a reporter whom nobody trusts', () => {
+    fc.assert(
+      fc.property(snapshots, facts, (input, more) => {
+        if (decide(input).phase === 'Active') return;
+        const later = (one: ParsedSignal): ParsedSignal =>
+          one.spec ? { ...one, spec: { ...one.spec, expiresAt: '2026-03-02T12:00:00Z' } } : one;
+        const distrusted = ({ stamps: _, ...one }: ParsedSignal): ParsedSignal => one;
+        for (const signals of [[...input.signals, more], input.signals.map(later), input.signals.map(distrusted)]) {
+          expect(decide({ ...input, signals }).phase).to.not.equal('Active');
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('gives no more for a policy that denies, limits or freezes more, or wants more approvals', () => {
     fc.assert(
       fc.property(snapshots, policySpec, (input, { allow: _, enforcement: __, ...spec }) => {
@@ -361,7 +409,11 @@ describe('the decision, by law', () => {
     fc.assert(
       fc.property(snapshots, policySpec, (input, spec) => {
         const warned = decide(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')));
-        expect({ ...warned, warnings: [] }).to.deep.equal({ ...decide(input), warnings: [] });
+        const without = decide(input);
+        const same = { warnings: [], nextCheck: undefined };
+        expect({ ...warned, ...same }).to.deep.equal({ ...without, ...same });
+        // What it warns of may change sooner.
+        expect(warned.nextCheck ?? Infinity).to.be.at.most(without.nextCheck ?? Infinity);
       }),
       { numRuns: 500 },
     );
@@ -383,7 +435,7 @@ describe('the decision, by law', () => {
   });
 
   it(
-    'is the same whatever order policies, their lines and reviews come in',
+    'is the same whatever order policies, their lines, reviews and signals come in',
     law((input) => {
       const turned = [...input.namespaces].reverse().map(([name, view]): [string, NamespaceView] => {
         const policies = [...view.policies].reverse().map((one): ParsedPolicy => {
@@ -395,7 +447,8 @@ describe('the decision, by law', () => {
       });
       const { phase, access, term } = decide(input);
       const reviews = { ...input.reviews, ofGrant: [...input.reviews.ofGrant].reverse() };
-      const again = decide({ ...input, reviews, namespaces: new Map(turned) });
+      const signals = [...input.signals].reverse();
+      const again = decide({ ...input, reviews, signals, namespaces: new Map(turned) });
       expect({ phase: again.phase, access: again.access, term: again.term }).to.deep.equal({ phase, access, term });
     }),
   );

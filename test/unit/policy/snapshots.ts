@@ -6,6 +6,7 @@ import { type ParsedPolicy, parsePolicy } from '../../../src/api/policy.ts';
 import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
 import { type ParsedReview, parseReview } from '../../../src/api/review.ts';
+import { type ParsedSignal, parseSignal } from '../../../src/api/signal.ts';
 import type { ReviewerStanding } from '../../../src/policy/reviews.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
 import type { NamespaceView, Snapshot } from '../../../src/policy/snapshot.ts';
@@ -120,6 +121,30 @@ export function agentReview(
   return review(grant(), { ...o, target });
 }
 
+/** A signal of a critical incident in `team-a`, reported by `pia` an hour before noon, until half past twelve. */
+export function signal(o: { spec?: Fields; metadata?: Fields; reporter?: Fields | null } = {}): ParsedSignal {
+  return parseSignal({
+    apiVersion: 'hallpass.dev/v1alpha1',
+    kind: 'AgentSignal',
+    metadata: {
+      namespace: 'team-a',
+      name: 'outage',
+      uid: 'signal-uid',
+      resourceVersion: '4',
+      creationTimestamp: '2026-03-01T11:00:00Z',
+      ...o.metadata,
+    },
+    spec: {
+      signal: 'Incident',
+      severity: 'Critical',
+      message: 'the database is down',
+      expiresAt: '2026-03-01T12:30:00Z',
+      ...o.spec,
+    },
+    ...(o.reporter === null ? {} : { stamps: { reporter: { username: 'pia', groups: ['sre'], ...o.reporter } } }),
+  });
+}
+
 /** What the API server says of reviewers whose reviews have these uids: that they may. */
 export function mayReview(...uids: string[]): Map<string, ReviewerStanding> {
   return new Map(uids.map((uid) => [uid, { mayApprove: true, mayActAs: [], mayBe: [] }]));
@@ -162,6 +187,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     authorsLack: { creator: [], requester: [] },
     authorsCovered: true,
     reviews: { ofGrant: [], ofIdentity: [] },
+    signals: [],
     reviewers: undefined,
     ...o,
   };

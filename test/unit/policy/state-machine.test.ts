@@ -11,7 +11,7 @@ import { decide } from '../../../src/policy/decide.ts';
 import { timestamp } from '../../../src/policy/schedule.ts';
 import { isLive, type Snapshot } from '../../../src/policy/snapshot.ts';
 import type { TaskView } from '../../../src/policy/task.ts';
-import { grant, mayReview, NOON, namespace, policy, receipt, review, snapshot } from './snapshots.ts';
+import { grant, mayReview, NOON, namespace, policy, receipt, review, signal, snapshot } from './snapshots.ts';
 
 const concepts = readFileSync(join(import.meta.dirname, '../../../docs/concepts.md'), 'utf8');
 const drawn = new Set(
@@ -47,6 +47,10 @@ const task =
   (object: TaskView['object']): Happening =>
   (input) => ({ ...input, task: { object, first: undefined, problem: undefined } });
 
+const signalled =
+  (severity: string): Happening =>
+  (input) => ({ ...input, signals: [...input.signals, signal({ spec: { severity } })] });
+
 const happenings: Record<string, Happening> = {
   second: later(1_000),
   'half a minute': later(30_000),
@@ -59,6 +63,16 @@ const happenings: Record<string, Happening> = {
   revoke: reviewed('Revoke'),
   'approvals wanted': guarded({ approvals: [{ why: 'a test', count: 1 }] }),
   frozen: guarded({ freeze: { reason: 'a test' } }),
+  'signals answered': guarded({
+    responses: [
+      { signal: 'Incident', severity: 'High', action: 'Suspend' },
+      { signal: 'Incident', severity: 'Critical', action: 'Revoke' },
+    ],
+    reporters: { groups: ['sre'] },
+  }),
+  'grave signal': signalled('High'),
+  'critical signal': signalled('Critical'),
+  'signals lifted': (input) => ({ ...input, signals: [] }),
   'policies as before': guarded({}),
   'agent gone': (input) => ({ ...input, identity: undefined }),
   'agent there': (input) => ({ ...input, identity: snapshot().identity }),
@@ -148,7 +162,7 @@ describe('the phase of a grant', () => {
           seen.add(`${from} --> ${phase}`);
         }
       }),
-      { numRuns: 4_000, seed: 1 },
+      { numRuns: 8_000, seed: 1 },
     );
   });
 

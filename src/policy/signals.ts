@@ -1,0 +1,158 @@
+// What follows from AgentSignals: which policies respond to one, whom they trust to lift it, and what stands against a grant.
+//
+// A policy responds to the signals of the namespaces that it selects, and to those of hallpass-system, which hold everywhere.
+// What it did is lifted only by those whom it trusts: by deleting the signal (a guard holds that to what the signal's status
+// says), or, of their own, by its expiry. What others reported outlasts its expiry.
+
+import { isAgentUser, SYSTEM_NAMESPACE } from '../api/names.ts';
+import type { ParsedPolicy } from '../api/policy.ts';
+import { type ParsedSignal, type SignalSpec, severity } from '../api/signal.ts';
+import type { Stamp } from '../api/stamp.ts';
+import { printable } from '../text.ts';
+import type { Finding } from './gates.ts';
+import { isEnforced } from './policies.ts';
+import { timestamp } from './schedule.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What a policy does because of a signal. */
+export type Response = {
+  policy: string;
+  /** Which entry of its spec.responses. */
+  line: number;
+  action: 'Suspend' | 'Revoke';
+  /** Whom the policy trusts to lift it. */
+  lifters: { users: string[]; groups: string[] };
+  /** When it ends by itself; undefined where it doesn't. */
+  lapsesAt: number | undefined;
+};
+
+/** So many signals are named that stand against a grant. */
+const MOST_TOLD = 8;
+/** So many are named of those who may lift one. */
+const MOST_NAMED = 4;
+
+/** How each of these policies responds to a signal now, in the order of their names; those that don't are left out. */
+export function responsesTo(signal: ParsedSignal, policies: ParsedPolicy[], now: number): Response[] {
+  // Whoever deleted it was let do so.
+  if (signal.metadata.deletionTimestamp) return [];
+  return policies
+    .flatMap((policy) => responseOf(policy, signal, now) ?? [])
+    .sort((a, b) => (a.policy < b.policy ? -1 : 1));
+}
+
+function responseOf({ metadata, spec }: ParsedPolicy, signal: ParsedSignal, now: number): Response | undefined {
+  const entries = spec?.responses ?? [];
+  const meets = entries.map((entry) => isMet(entry, signal));
+  const revokes = entries.findIndex(({ action }, at) => meets[at] && action === 'Revoke');
+  const line = revokes >= 0 ? revokes : meets.indexOf(true);
+  const entry = entries[line];
+  if (!entry) return undefined;
+  const lifters = liftersOf(spec?.reporters);
+  const trusted = signal.stamps !== undefined && isAmong(signal.stamps.reporter, lifters);
+  const end = expiryOf(signal);
+  const over = end !== undefined && end <= now;
+  if (over && trusted) return undefined;
+  // A fact that has passed ends nothing for good any more; it only has not been lifted.
+  const action = over || !signal.spec ? 'Suspend' : entry.action;
+  return { policy: metadata.name, line, action, lifters, lapsesAt: trusted ? end : undefined };
+}
+
+type Grade = SignalSpec['severity'];
+
+/** One that can't be read might be any. */
+function isMet(entry: { signal: string; severity: Grade }, { spec }: ParsedSignal): boolean {
+  if (!spec) return true;
+  const rank = (grade: Grade) => severity.options.indexOf(grade);
+  return entry.signal === spec.signal && rank(spec.severity) >= rank(entry.severity);
+}
+
+type Reporters = NonNullable<NonNullable<ParsedPolicy['spec']>['reporters']>;
+
+function liftersOf({ users = [], groups = [], serviceAccounts = [] }: Reporters = {}): Response['lifters'] {
+  const accounts = serviceAccounts.map(({ namespace, name }) => `system:serviceaccount:${namespace}:${name}`);
+  return { users: [...users, ...accounts].filter((name) => !isAgentUser(name)), groups };
+}
+
+function isAmong({ username, groups = [] }: Stamp, lifters: Response['lifters']): boolean {
+  if (isAgentUser(username)) return false;
+  return lifters.users.includes(username) || lifters.groups.some((group) => groups.includes(group));
+}
+
+function expiryOf({ spec }: ParsedSignal): number | undefined {
+  return spec && Date.parse(spec.expiresAt);
+}
+
+/** What ends the grant for good, if a policy that is enforced revokes because of any signal. */
+export function signalRevocation(snapshot: Snapshot): Finding | undefined {
+  const revoking = responses(snapshot, isEnforced).find(({ response }) => response.action === 'Revoke');
+  if (!revoking) return undefined;
+  const message = `${cause(revoking, 'ended it for good')}; to ask again once that is over, set spec.task.ref of grant ${snapshot.grant.metadata.name} to a new value`;
+  return { reason: 'RevokedBySignal', message };
+}
+
+/** What stands against the grant because of signals, by policies that are enforced. */
+export function signalGate(snapshot: Snapshot): Finding[] {
+  return findings(snapshot, isEnforced);
+}
+
+/** What would, by policies that only warn. */
+export function signalWarnings(snapshot: Snapshot): Finding[] {
+  return findings(snapshot, (policy) => !isEnforced(policy));
+}
+
+type Responded = { signal: ParsedSignal; response: Response };
+
+function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean): Finding[] {
+  const all = responses(snapshot, which);
+  const expiries = all.flatMap(({ signal }) => expiryOf(signal) ?? []).filter((end) => end > snapshot.now);
+  const nextCheck = expiries.length > 0 ? Math.min(...expiries) : undefined;
+  return all.slice(0, MOST_TOLD).map((each) => ({
+    reason: 'SuspendedBySignal',
+    message: `${cause(each, 'withholds it')}; ${remedy(each, snapshot.now)}`,
+    nextCheck,
+  }));
+}
+
+/** Every response to every signal that concerns the grant, those that revoke first. */
+function responses({ namespaces, signals, now }: Snapshot, which: (policy: ParsedPolicy) => boolean): Responded[] {
+  if (signals.length === 0) return [];
+  const everywhere = [...namespaces.values()].flatMap(({ policies }) => policies);
+  const found = signals.flatMap((signal) => {
+    const { namespace = '' } = signal.metadata;
+    const policies = namespace === SYSTEM_NAMESPACE ? everywhere : (namespaces.get(namespace)?.policies ?? []);
+    const each = new Map(policies.filter(which).map((policy) => [policy.metadata.name, policy]));
+    return responsesTo(signal, [...each.values()], now).map((response) => ({ signal, response }));
+  });
+  const order = ({ signal, response }: Responded) =>
+    `${response.action === 'Revoke' ? 0 : 1} ${signal.metadata.namespace}/${signal.metadata.name} ${response.policy}`;
+  return found.sort((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+/** Which policy did what because of which signal. */
+function cause({ signal, response }: Responded, does: string): string {
+  const { spec, invalid, metadata } = signal;
+  const facts = spec
+    ? `${spec.severity} ${spec.signal} by ${reporterOf(signal)}: "${printable(spec.message)}"`
+    : `which can't be read, and might say anything: ${invalid ?? 'unreadable'}`;
+  return `AgentPolicy ${response.policy} (spec.responses[${response.line}]) ${does} because of AgentSignal ${metadata.namespace}/${metadata.name} (${facts})`;
+}
+
+/** How it is lifted, and by whom. */
+function remedy({ signal, response }: Responded, now: number): string {
+  const { namespace, name } = signal.metadata;
+  const { users, groups } = response.lifters;
+  const trusted = [...groups.map((group) => `group ${printable(group)}`), ...users.map((user) => printable(user))];
+  const more = trusted.length > MOST_NAMED ? ' or others' : '';
+  const who = trusted.length > 0 ? `${trusted.slice(0, MOST_NAMED).join(' or ')}${more}` : 'a cluster admin';
+  const command = `kubectl delete agentsignal -n ${namespace} ${name}`;
+  if (response.lapsesAt !== undefined) {
+    return `that ends at ${timestamp(response.lapsesAt)}, or before when ${who} runs: ${command}`;
+  }
+  const end = expiryOf(signal);
+  const outlasts = end !== undefined && end <= now ? `outlasts its expiry at ${timestamp(end)}` : 'outlasts its expiry';
+  return `spec.reporters of that policy does not name ${reporterOf(signal)}, so that it ${outlasts}; ${who} lifts it by: ${command}`;
+}
+
+function reporterOf({ stamps }: ParsedSignal): string {
+  return stamps ? printable(stamps.reporter.username) : 'somebody unknown';
+}
