@@ -8,8 +8,7 @@
 FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /hallpass
 COPY package.json package-lock.json .npmrc ./
-# The lock file leaves out other platforms' binaries of development tools, which `npm ci` takes for an error.
-RUN npm install --no-save --ignore-scripts --omit=dev
+RUN npm ci --ignore-scripts --omit=dev
 COPY image image
 COPY src src
 COPY LICENSE .

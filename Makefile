@@ -13,7 +13,7 @@ MOCHA := node node_modules/mocha/bin/mocha.js
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Not `npm ci`: the lock file leaves out development tools' binaries for other platforms, which it takes for an error.
+# Not `npm ci`, which removes first what is installed.
 $(installed): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }
 	npm install --no-save --no-fund --no-audit --loglevel=error

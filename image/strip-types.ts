@@ -5,8 +5,8 @@ import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const sourceName = /\.ts$/;
-/** A module of our own, by its relative name, in an import, an export or an `import()`. */
-const ownModule = /((?:\bfrom|\bimport)\s*\(?\s*)(['"])(\.\.?\/[^'"\n]+)\.ts\2/g;
+/** A module of our own, by its relative name, in an import, an export, an `import()`, or the URL of a thread's. */
+const ownModule = /((?:\bfrom|\bimport|\bnew URL)\s*\(?\s*)(['"])(\.\.?\/[^'"\n]+)\.ts\2/g;
 
 /** Writes every `.ts` under `from` as `.js` under `to`. Lines and columns stay what they were. */
 export function stripTypes(from: string, to: string): void {

@@ -3,7 +3,7 @@
 import type { GrantSpec, GrantStamps } from '../api/grant.ts';
 import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { SUMMARY_LIMIT } from '../api/receipt.ts';
-import { receiptName } from '../api/request.ts';
+import { receiptName, restrictionsDigest } from '../api/request.ts';
 import { printable, printableUser } from '../text.ts';
 import type { GrantKey, Rule } from './grant-objects.ts';
 
@@ -41,6 +41,7 @@ export function renderReceipt(o: {
           resourceNames,
         })),
       })),
+      restrictions: restrictionsDigest(o.spec),
       summary: summaryOf(o.access),
       endsWith: o.spec.validity.endsWith,
       startTime: o.startTime,

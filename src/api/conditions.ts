@@ -33,7 +33,8 @@ export const REASONS = {
     'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
   NoPolicy:
     'No AgentPolicy selects the namespace of the grant, or one that it reaches into, and without guardrails nothing is granted. Install the default or write one.',
-  PolicyInvalid: 'An AgentPolicy breaks a rule of its schema, so that nobody knows what it would refuse. Correct it.',
+  PolicyInvalid:
+    'An AgentPolicy breaks a rule of its schema, or one of its expressions does not compile, so that nobody knows what it would refuse. Correct it.',
   Frozen: 'An AgentPolicy has stopped all access by spec.freeze. It comes back when that is taken out.',
   ExceedsPolicyLimit:
     'The grant goes beyond a limit of an AgentPolicy: it would last too long, or its agent has as many active grants as are allowed. Ask for less, or wait.',
@@ -69,6 +70,14 @@ export const REASONS = {
     'Somebody denied the request by an AgentReview. The same request under the same name stays denied; a changed one is another.',
   ApprovalMissing:
     'An AgentPolicy wants the grant to be approved by more people than have. The message says by whom, and which reviews do not count and why.',
+  OutsideWindow:
+    'None of spec.windows is open. Access follows, or comes back, when the next one opens; the message says when.',
+  ConditionFalse:
+    'A condition of the grant, or of an AgentPolicy, is not true. Access follows, or comes back, when it is; one with onFalse Revoke has ended access that was given, for good.',
+  ConditionInvalid:
+    'A condition of the grant does not compile; the message has line and column. Correct the expression, which is a new request.',
+  ConditionFailed:
+    'A condition of the grant, or of an AgentPolicy, could not be evaluated: it reads what is not there, or takes too long. Nothing is given until it can be, and nothing is revoked.',
   NotYetStarted: 'The grant begins at its validity.notBefore, which lies ahead.',
   GuardsMissing:
     'An admission policy that guards hallpass is missing or was changed: nothing new is granted. Apply deploy/ again.',
@@ -193,6 +202,10 @@ const gates = [
   'ConsentMissing',
   'ExceedsCeiling',
   'NotYetStarted',
+  'OutsideWindow',
+  'ConditionFalse',
+  'ConditionInvalid',
+  'ConditionFailed',
   'GuardsMissing',
   'CheckFailed',
   'AccessRemains',
@@ -270,7 +283,7 @@ export type ConditionType = keyof typeof CONDITIONS;
 export const PHASES = {
   Pending: 'A check is not passed that may yet be, by time, by others or by an edit. After 7 days it becomes Denied.',
   AwaitingApproval: 'Everything is in order but the approvals that a policy wants. After 7 days it becomes Denied.',
-  Scheduled: 'Everything is in order; the grant waits for its notBefore.',
+  Scheduled: 'Everything is in order; the grant waits for its notBefore, or for one of its windows.',
   Active: 'The agent has the access.',
   Suspended:
     'Access was given and is withdrawn for now, because a check is no longer passed. It may come back before expiresAt, which never moves.',

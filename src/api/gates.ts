@@ -28,6 +28,8 @@ export const gateOutcomes = z.object({
   creation: holds('What gives the access, and the Job that ends it, can be made.'),
   approvals: holds('As many people have approved the grant as AgentPolicies want.'),
   schedule: holds('The time at which access begins has come.'),
+  windows: holds('One of the windows of the grant is open, or it has none.'),
+  conditions: holds('What the grant and AgentPolicies want to be true is; asked once the agent is known.'),
 });
 
 export type Outcomes = z.infer<typeof gateOutcomes>;

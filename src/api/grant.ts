@@ -8,6 +8,7 @@ import { GROUP, VERSION } from './names.ts';
 import { nameRule, openEnvelope, type Parsed, readObject, readStamps } from './object.ts';
 import { permission } from './permission.ts';
 import { specHash } from './request.ts';
+import { grantConditions, windows } from './restrictions.ts';
 import {
   duration,
   identityName,
@@ -120,6 +121,14 @@ export const grantSpec = z.object({
   validity: required(validity, END_MISSING).describe(
     'Required. When the access holds. It must have an end: notAfter, duration or both. The end is fixed when access begins and never moves later.',
   ),
+  windows: windows
+    .optional()
+    .describe(
+      'Hours of the day and the week in which the access holds, within its validity. Outside of all of them it is withdrawn. Left out or empty: always.',
+    ),
+  conditions: grantConditions
+    .optional()
+    .describe('What must be true for the access to be given and to stay. Every one must be.'),
   credential: z
     .enum(['Identity'])
     .optional()
@@ -210,7 +219,9 @@ export const grantStatus = z.object({
     .extend({ uid: uid().describe('Its uid. Another object that takes the name later is another task.') })
     .optional()
     .describe('The Job or Pod that access ends with, once hallpass has seen it.'),
-  passingSince: recordedTime().optional().describe('While suspended: since when every check has been passed again.'),
+  passingSince: recordedTime()
+    .optional()
+    .describe('While suspended: since when every check has been passed again, windows aside.'),
   specHash: text({ max: 128 })
     .optional()
     .describe('Digest of the request that this status speaks of. Another digest is another request.'),

@@ -6,6 +6,7 @@ import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
 import { permission } from './permission.ts';
+import { expression, policyConditions } from './restrictions.ts';
 import {
   duration,
   integer,
@@ -91,6 +92,11 @@ const limits = z.object({
 });
 
 const approval = z.object({
+  when: expression()
+    .optional()
+    .describe(
+      'For which grants this line is, in CEL, over agent and grant; docs/expressions.md has what there is. Where it cannot be evaluated, the line is for that grant. Left out: for every grant.',
+    ),
   why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe(
     'Required. Why. It is shown to whoever waits for it.',
   ),
@@ -221,6 +227,11 @@ export const policySpec = z.object({
     .optional()
     .describe(
       'Who must approve a grant before it is given, by an AgentReview. Every line of every policy counts; one person can count for several lines. Nobody approves what they wrote, or what somebody wrote as whom they may act.',
+    ),
+  conditions: policyConditions
+    .optional()
+    .describe(
+      'What must be true of a grant and its agent for access to be given and to stay. Every line of every policy counts.',
     ),
   reviewers: reviewers.optional().describe('Who may review beside people, in the namespaces of the grants.'),
   requesterCheck: z

@@ -74,6 +74,9 @@ export const receiptSpec = ruled(
       .optional()
       .describe('Id of the decision by which it was given. The log of hallpass has a line "decision" with it.'),
     access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
+    restrictions: text({ min: 1, max: 128 })
+      .optional()
+      .describe('Digest of the conditions and windows of the grant. Left out: it had none.'),
     summary: text({ max: SUMMARY_LIMIT, pattern: PRINTABLE })
       .optional()
       .describe('What was given, in a line for people, cut where it is long. access is the record.'),

@@ -26,6 +26,16 @@ export function receiptName(grant: { namespace: string; name: string }, hash: st
   return digest.slice(0, 40);
 }
 
+/**
+ * A digest of the conditions and windows of a grant's spec; undefined where it has none. A spec with another one, or without, is
+ * no narrowing of one that has them: what restricts less gives more.
+ */
+export function restrictionsDigest(spec: { conditions?: unknown[] | undefined; windows?: unknown[] | undefined }) {
+  const { conditions = [], windows = [] } = spec;
+  if (conditions.length === 0 && windows.length === 0) return undefined;
+  return `v1-${createHash('sha256').update(canonical({ conditions, windows })).digest('hex')}`;
+}
+
 /** Tells requests apart while a process remembers something about them: another object, or another spec, is another request. */
 export function requestKey({ metadata, hash }: { metadata: { uid: string }; hash: string }): string {
   return `${metadata.uid}/${hash}`;

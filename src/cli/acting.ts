@@ -50,4 +50,8 @@ export const ACTING: Partial<Record<Reason, string>> = {
   Restoring: TIME,
   ApprovalMissing: REVIEWER,
   NotYetStarted: TIME,
+  OutsideWindow: TIME,
+  ConditionFalse: `${ASKS}, or whoever changes what the condition is about`,
+  ConditionInvalid: ASKS,
+  ConditionFailed: `${ASKS}, or ${POLICIES}`,
 };

@@ -1,5 +1,6 @@
-// What a verdict hangs on that only the API server knows: what authors and reviewers may do.
+// What a verdict hangs on that takes asking: the API server about authors and reviewers, a thread of its own about expressions.
 
+import type { Evaluator } from '../cel/evaluator.ts';
 import { requestedAccess } from '../policy/access.ts';
 import { holdersOf } from '../policy/authors.ts';
 import type { Verdict } from '../policy/decide.ts';
@@ -8,18 +9,41 @@ import { messageOf } from '../text.ts';
 import type { AuthorCheck } from './authors.ts';
 import { askReviewers } from './reviewers.ts';
 
-export type Asked = Pick<Snapshot, 'authorsLack' | 'reviewers'>;
+export type Asked = Pick<Snapshot, 'authorsLack' | 'reviewers' | 'answers'>;
+
+/**
+ * While one question takes as long as no honest one does, in milliseconds, no more than so many grants wait behind it: those without
+ * expressions must find a worker, whatever others are made of.
+ */
+const SLOW = 50;
+const MOST_WAITING = 8;
+
+/** Whether a verdict hangs on what is not known yet. */
+export function hangsOnAnswers({ askAuthors, askReviewers, question }: Verdict): boolean {
+  return askAuthors || askReviewers.length > 0 || question !== undefined;
+}
+
+/** Whether this verdict has to be asked about later, since too many others wait behind one that takes long. */
+export function mustWait({ line }: Evaluator, { question }: Verdict): boolean {
+  return question !== undefined && line.for > SLOW && line.waiting >= MOST_WAITING;
+}
 
 /** Asks what the verdict wants asked, and keeps what was asked before. Throws when the API server doesn't answer. */
-export async function ask(check: AuthorCheck, snapshot: Snapshot, verdict: Verdict): Promise<Asked> {
+export async function ask(
+  { authors, expressions }: { authors: AuthorCheck; expressions: Evaluator },
+  snapshot: Snapshot,
+  verdict: Verdict,
+): Promise<Asked> {
   const { grant } = snapshot;
-  let { authorsLack, reviewers } = snapshot;
+  let { authorsLack, reviewers, answers } = snapshot;
   if (verdict.askAuthors && grant.spec) {
     const access = requestedAccess(grant.spec.permissions, grant.metadata.namespace ?? '');
-    authorsLack = await check.lacking(holdersOf(snapshot), access);
+    authorsLack = await authors.lacking(holdersOf(snapshot), access);
   }
-  if (verdict.askReviewers.length > 0) reviewers = await askReviewers(check, grant, verdict.askReviewers);
-  return { authorsLack, reviewers };
+  if (verdict.askReviewers.length > 0) reviewers = await askReviewers(authors, grant, verdict.askReviewers);
+  // Last: it is known by then whether what the grant holds goes anyway, and need not wait for this.
+  else if (verdict.question) answers = await expressions.ask(verdict.question);
+  return { authorsLack, reviewers, answers };
 }
 
 /** The verdict while nobody answers what it hangs on: what may not be given is taken away, and nothing ends for it. */

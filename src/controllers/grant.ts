@@ -3,6 +3,7 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { requestKey } from '../api/request.ts';
+import type { Evaluator } from '../cel/evaluator.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
@@ -11,7 +12,7 @@ import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
-import { type Asked, ask, unanswered } from './asked.ts';
+import { type Asked, ask, hangsOnAnswers, mustWait, unanswered } from './asked.ts';
 import type { AuthorCheck } from './authors.ts';
 import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
@@ -34,10 +35,14 @@ const REST_DELAY = 250;
 /** How soon a grant is decided again whose agent the cache doesn't have although it lives, in milliseconds. */
 const BEHIND_DELAY = 1_000;
 
+/** How soon a grant is decided again that hangs on expressions while too many others do, in milliseconds. */
+const CROWDED_DELAY = 250;
+
 export class GrantReconciler {
   readonly #cluster: Cluster;
   readonly #activation: GrantActivation;
   readonly #authors: AuthorCheck;
+  readonly #expressions: Evaluator;
   readonly #rights: Pick<RightsWatch, 'issued'>;
   readonly #deadlines: Deadlines;
   readonly #record: GrantRecord;
@@ -63,6 +68,7 @@ export class GrantReconciler {
     activation: GrantActivation;
     record: GrantRecord;
     authors: AuthorCheck;
+    expressions: Evaluator;
     rights: Pick<RightsWatch, 'issued'>;
     deadlines: Deadlines;
     metrics: GrantMetrics;
@@ -77,6 +83,7 @@ export class GrantReconciler {
     this.#cluster = o.cluster;
     this.#activation = o.activation;
     this.#authors = o.authors;
+    this.#expressions = o.expressions;
     this.#rights = o.rights;
     this.#deadlines = o.deadlines;
     this.#record = o.record;
@@ -114,7 +121,9 @@ export class GrantReconciler {
     // Handed out for its urgency while the queue holds back all others.
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
-      const { snapshot, verdict, failure } = await this.#decide(grant);
+      const decided = await this.#decide(grant);
+      if (!decided) return { requeueAfterMs: CROWDED_DELAY, priority: NORMAL };
+      const { snapshot, verdict, failure } = decided;
       if (await agentLives(this.#cluster, snapshot, verdict)) return { requeueAfterMs: BEHIND_DELAY };
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
@@ -215,8 +224,11 @@ export class GrantReconciler {
     return undefined;
   }
 
-  /** `failure`: why what the verdict hangs on could not be asked. Then it says what must be true while that isn't known. */
-  async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict; failure?: unknown }> {
+  /**
+   * `failure`: why what the verdict hangs on could not be asked. Then it says what must be true while that isn't known. Undefined
+   * when it can't be decided now, since too many others wait for expressions.
+   */
+  async #decide(grant: ParsedGrant): Promise<{ snapshot: Snapshot; verdict: Verdict; failure?: unknown } | undefined> {
     await confirmReceipt(this.#cluster, grant);
     // What has access loses it once its task is seen to have ended; nothing is given or narrowed before it was looked for.
     const { phase, specHash } = grant.status;
@@ -229,11 +241,13 @@ export class GrantReconciler {
       snapshot = { ...this.#gather(grant, refusal), superseded: [] };
       verdict = decide(snapshot);
     }
-    // Each is asked once; asking takes time, in which anything may change.
-    while (verdict.askAuthors || verdict.askReviewers.length > 0) {
+    // Asking takes time, in which anything may change. Each is asked once, but expressions about what they are about now.
+    while (hangsOnAnswers(verdict)) {
+      if (verdict.refusedAnyway && verdict.question) await this.#withdrawFirst(grant);
+      if (mustWait(this.#expressions, verdict)) return undefined;
       let asked: Asked;
       try {
-        asked = await ask(this.#authors, snapshot, verdict);
+        asked = await ask({ authors: this.#authors, expressions: this.#expressions }, snapshot, verdict);
       } catch (failure) {
         if (!verdict.given) return this.#checkFailed(snapshot, verdict, failure);
         return { snapshot, verdict: unanswered(verdict, failure), failure };
@@ -248,6 +262,18 @@ export class GrantReconciler {
       this.#rights.issued(keyOf(grant.metadata));
     }
     return { snapshot, verdict };
+  }
+
+  /** What goes anyway does not wait for expressions. Where others keep the bindings, the way to the verdict says so. */
+  async #withdrawFirst(grant: ParsedGrant): Promise<void> {
+    const { uid } = grant.metadata;
+    if (this.#cluster.caches.roleBindings.byIndex(INDEX.grantUid, uid).length === 0) return;
+    this.#taking.add(keyOf(grant.metadata));
+    try {
+      await withdrawBindings(this.#cluster, uid, namespacesOf(this.#cluster.caches, grant));
+    } catch (error) {
+      if (!(error instanceof AccessRemainsError)) throw error;
+    }
   }
 
   /** Says that the authors' rights could not be asked about, and throws why, so that it is tried again. */

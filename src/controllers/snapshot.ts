@@ -36,7 +36,7 @@ import {
 import { authorsCovered } from './rights.ts';
 import { straysOf } from './withdraw.ts';
 
-/** Everything but `authorsLack`, which takes asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
+/** Everything but `reviewers`, `authorsLack` and `answers`, which take asking. `issuing` are grants about to be issued, by uid, with their agent's key. */
 export function gather(
   { caches }: Cluster,
   grant: ParsedGrant,
@@ -89,6 +89,7 @@ export function gather(
       given &&
       requesterCheck({ namespaces }) === 'Continuous' &&
       authorsCovered(caches, { grant, identity, namespaces }),
+    answers: undefined,
   };
 }
 
@@ -116,6 +117,7 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
     terminating: namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating',
     acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
     ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
+    labels: namespace.metadata.labels ?? {},
     dataSensitivity: labelledSensitivity(namespace.metadata.labels?.[LABELS.dataSensitivity]),
     policies: policiesOf(caches, name),
   };

@@ -3,6 +3,7 @@
 import { isTerminal, PHASES, WARNING_REASONS } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
+import { Evaluator } from '../cel/evaluator.ts';
 import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
@@ -10,6 +11,7 @@ import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, NORMAL, Queue, URGENT } from '../kube/queue.ts';
 import { resync } from '../kube/resync.ts';
+import { ENVIRONMENT } from '../policy/environment.ts';
 import { AuthorCheck } from './authors.ts';
 import { type Cluster, inTwoSteps } from './cluster.ts';
 import { GrantReconciler } from './grant.ts';
@@ -77,6 +79,7 @@ export function startControllers(o: Options): {
 
   const authors = new AuthorCheck(cluster.client);
   const rights = new RightsWatch({ cluster, queues, forget: () => authors.forget() });
+  const expressions = new Evaluator({ environment: ENVIRONMENT, now: () => now().getTime() });
   const record = new GrantRecord(cluster, events);
   const issuer = new Issuer(cluster, o.image);
   const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
@@ -91,6 +94,7 @@ export function startControllers(o: Options): {
     record,
     activation: new GrantActivation({ cluster, issuer, record, metrics, refusals, repairs }),
     authors,
+    expressions,
     rights,
     deadlines: lapses,
     metrics,
@@ -197,6 +201,7 @@ export function startControllers(o: Options): {
       rights.stop();
       for (const deadlines of [lapses, identityEnds, retirements, signalEnds]) deadlines.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
+      await expressions.stop();
     },
   };
 }

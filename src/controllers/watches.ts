@@ -1,6 +1,7 @@
 // Which change in the cluster concerns which key of which queue. A change re-decides exactly what it touches, and what
 // hallpass wrote itself is no news to the one who wrote it.
 
+import { isDeepStrictEqual } from 'node:util';
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
@@ -289,6 +290,8 @@ function concernsGrants({ type, object, previous }: CacheEvent<ParsedIdentity>):
     type !== 'updated' ||
     previous?.metadata.generation !== object.metadata.generation ||
     previous?.metadata.deletionTimestamp !== object.metadata.deletionTimestamp ||
+    // Conditions may go by them.
+    !isDeepStrictEqual(previous?.metadata.labels, object.metadata.labels) ||
     previous?.status.serviceAccount?.uid !== object.status.serviceAccount?.uid
   );
 }

@@ -1,6 +1,7 @@
 // The record of a decision about a grant: what was decided, why, and on which versions of everything it rests on. No I/O.
 
 import { createHash } from 'node:crypto';
+import type { Answer } from '../cel/question.ts';
 import { keyOf } from '../kube/object.ts';
 import type { Verdict } from '../policy/decide.ts';
 import { timestamp } from '../policy/schedule.ts';
@@ -34,6 +35,8 @@ export type DecisionRecord = {
     authorsLack: Snapshot['authorsLack'];
     /** Of what has been given: whether RBAC gives them all of it. */
     authorsCovered: boolean;
+    /** What each expression came to; undefined where there is none. */
+    expressions: Record<string, Answer> | undefined;
     guardProblems: string[];
     outOfStep: string[];
   };
@@ -43,8 +46,8 @@ type Told = { gate?: string; reason: string; message: string };
 
 /** The record of what was decided on a snapshot. */
 export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
-  const { grant, hash, identity, receipt, reviews, namespaces, authorsLack, authorsCovered, guardProblems, outOfStep } =
-    snapshot;
+  const { grant, hash, identity, receipt, reviews, namespaces, guardProblems, outOfStep } = snapshot;
+  const { authorsLack, authorsCovered, answers } = snapshot;
   const record = {
     grant: keyOf(grant.metadata),
     uid: grant.metadata.uid,
@@ -70,6 +73,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       })),
       authorsLack,
       authorsCovered,
+      expressions: answers && Object.fromEntries(answers.of),
       guardProblems,
       outOfStep,
     },

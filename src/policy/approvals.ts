@@ -3,6 +3,7 @@
 import { serviceAccountOf } from '../api/names.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
 import { answering, pipelineLines } from './authors.ts';
+import { appliesTo } from './conditions.ts';
 import type { Finding, GateInput } from './gates.ts';
 import { enforcedPolicies, warningPolicies } from './policies.ts';
 import {
@@ -37,6 +38,9 @@ type Wanted = {
   groups?: string[] | undefined;
   /** Only a person's word counts, whatever ServiceAccounts a policy lets review. */
   people?: boolean;
+  /** Why it isn't known whether it is wanted of this grant, and when that is tried again. */
+  doubt?: string;
+  nextCheck?: number | undefined;
 };
 
 /** Approvals that these policies want and that are missing. */
@@ -45,16 +49,18 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
   if (all.length === 0) return [];
   const { counting, rejected } = weighed(input);
   const { namespace = '', name } = input.grant.metadata;
-  return all.flatMap(({ where, why, count, groups, people }): Finding[] => {
+  return all.flatMap(({ where, why, count, groups, people, doubt, nextCheck }): Finding[] => {
     const suits = (review: Review) => isOneOf(review, groups) && !(people && isServiceAccount(review));
     const from = [...new Set(counting.filter(suits).map(nameOf))];
     if (from.length >= count) return [];
     const who = groups?.length ? ` by people of group ${groups.join(' or ')}` : people ? ' by a person' : '';
+    const unclear = doubt ? ` (whether that is for this grant could not be evaluated: ${doubt})` : '';
     const has = from.length > 0 ? ` and has ${from.length} (${from.join(', ')})` : '';
     return [
       {
         reason: 'ApprovalMissing',
-        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (${where}: ${why}); a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
+        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (${where}: ${why})${unclear}; a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
+        nextCheck,
       },
     ];
   });
@@ -62,12 +68,15 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
 
 /** What these policies want approved: by their own lines, and since a pipeline wrote it. */
 function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
-  const lines = policies.flatMap(({ metadata, spec }) =>
-    (spec?.approvals ?? []).map((approval, line) => ({
-      where: `AgentPolicy ${metadata.name}, spec.approvals[${line}]`,
-      ...approval,
-    })),
-  );
+  const lines = policies
+    .flatMap(({ metadata, spec }) =>
+      (spec?.approvals ?? []).map((approval, line) => ({
+        where: `AgentPolicy ${metadata.name}, spec.approvals[${line}]`,
+        ...approval,
+        ...appliesTo(input, approval.when),
+      })),
+    )
+    .filter(({ applies }) => applies);
   return [...lines, ...wantedOfPipelines(input, policies)];
 }
 

@@ -5,21 +5,25 @@
 
 import { isReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { Outcomes } from '../api/gates.ts';
-import type { GrantSpec, GrantStatus } from '../api/grant.ts';
+import type { GrantStatus } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { receiptName } from '../api/request.ts';
-import { type Access, accessCovers, requestedAccess } from './access.ts';
+import type { Question } from '../cel/question.ts';
+import { type Access, requestedAccess } from './access.ts';
 import { type Approval, approvalsOf, approvalWarnings, candidates } from './approvals.ts';
 import { authorsWarnings, mustAskAuthors } from './authors.ts';
+import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
+import { narrowing, snapshotTerm } from './narrowing.ts';
 import { policyWarnings } from './policies.ts';
 import { isOnRecord, type Review } from './reviews.ts';
-import { milliseconds, type Term, term, timestamp, type Validity, writtenTerm } from './schedule.ts';
+import { type Term, time, timestamp, writtenTerm } from './schedule.ts';
 import { signalRevocation, signalWarnings } from './signals.ts';
 import { isLive, mayHaveGiven, type Snapshot } from './snapshot.ts';
 import { resumes, stop } from './stops.ts';
-import { endsWithSame, taskEnd, taskOf, taskWarnings } from './task.ts';
+import { taskEnd, taskOf, taskWarnings } from './task.ts';
+import { opening } from './windows.ts';
 
 export type Verdict = {
   phase: Phase;
@@ -39,13 +43,17 @@ export type Verdict = {
   askAuthors: boolean;
   /** The verdict hangs on whether who made these may have: ask, and decide again. */
   askReviewers: Review[];
+  /** The verdict hangs on what these expressions come to: have them evaluated, and decide again. */
+  question: Question | undefined;
+  /** Whatever they come to, the grant does not pass: what it holds need not wait for it. */
+  refusedAnyway: boolean;
   /** The reviews that count as approvals. */
   approvals: Approval[];
   /** The agent may have had access by what this rests on, so that it is withdrawn for now, not refused. */
   given: boolean;
   /** The earlier specs' access goes on, narrowed to this one; otherwise whatever they hold is withdrawn first. */
   narrows: boolean;
-  /** Since when a suspended grant's gates pass again. */
+  /** Since when a suspended grant's gates pass again, windows aside. */
   passingSince: number | undefined;
   /** When time alone changes the verdict. */
   nextCheck: number | undefined;
@@ -58,7 +66,13 @@ export const PENDING_LIMIT = 7 * 24 * 3600_000;
 export const RESTORE_DELAY = 30_000;
 
 /** What stands against a request in which all else is in order. */
-const PEOPLE_OR_TIME: ReadonlySet<Reason> = new Set(['ApprovalMissing', 'NotYetStarted']);
+const PEOPLE_OR_TIME: ReadonlySet<Reason> = new Set(['ApprovalMissing', 'NotYetStarted', 'OutsideWindow']);
+
+/** What time alone changes, as planned. */
+const TIME: ReadonlySet<Reason> = new Set(['NotYetStarted', 'OutsideWindow']);
+
+/** What may turn out not to stand against a grant once expressions are evaluated. */
+const HANGS_ON_EXPRESSIONS: ReadonlySet<Reason> = new Set(['ConditionFailed', 'ApprovalMissing']);
 
 /** From here on an end was not lived through by hallpass, and whoever reads the record should know. */
 const NOTICED_LATE = 10_000;
@@ -166,7 +180,9 @@ function weigh(snapshot: Snapshot): Verdict {
   const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
   const atIssue = !live && !narrows;
 
-  const input = { ...snapshot, access, term: planned, atIssue };
+  const asking = { ...snapshot, access, term: planned, atIssue };
+  const { answered, question } = answersFor(asking);
+  const input = { ...asking, answered };
   const findings = gates(input);
   const warnings = [
     ...signalWarnings(snapshot),
@@ -174,6 +190,7 @@ function weigh(snapshot: Snapshot): Verdict {
     ...authorsWarnings(input),
     ...approvalWarnings(input),
     ...taskWarnings(input),
+    ...conditionWarnings(input),
     ...nameWarnings(spec?.permissions ?? []),
   ];
   const holding = live ? receipt : narrows ? superseded[0] : undefined;
@@ -187,6 +204,11 @@ function weigh(snapshot: Snapshot): Verdict {
     term: planned,
     task: taskOf(snapshot, narrows),
     askAuthors: false,
+    question,
+    // As long as reviewers are to be asked about, what they resume may seem to be suspended.
+    refusedAnyway:
+      (snapshot.reviewers !== undefined || unasked.length === 0) &&
+      findings.some(({ reason }) => !HANGS_ON_EXPRESSIONS.has(reason)),
     askReviewers: snapshot.reviewers === undefined ? unasked : [],
     approvals: approvalsOf(input),
     passingSince: undefined,
@@ -196,7 +218,12 @@ function weigh(snapshot: Snapshot): Verdict {
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
-  const scheduled = findings.length > 0 && findings.every(({ reason }) => reason === 'NotYetStarted');
+  const windowTurns = opening(spec?.windows, now).changesAt;
+
+  // Nothing is said on what is yet to be found out.
+  const over = given && !question ? revocation(input) : undefined;
+  if (over) return { ...terminal('Revoked', over), term: planned };
+  const scheduled = findings.length > 0 && findings.every(({ reason }) => TIME.has(reason));
   const inOrder = findings.every(({ reason }) => PEOPLE_OR_TIME.has(reason));
   // Nobody is asked to approve what its authors may not hand out.
   if (inOrder && !scheduled && mustAskAuthors(input)) {
@@ -208,17 +235,19 @@ function weigh(snapshot: Snapshot): Verdict {
     const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : inOrder ? 'AwaitingApproval' : 'Pending';
     const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
     const checks = findings.map((finding) => finding.nextCheck);
+    const closed = given && findings.every(({ reason }) => reason === 'OutsideWindow');
     return {
       ...common,
+      passingSince: closed ? passingSince(snapshot) : undefined,
       phase,
       reasons: findings,
       access: [],
-      nextCheck: earliest(end, identityEnd, tooLate, ...checks, ...news),
+      nextCheck: earliest(end, identityEnd, tooLate, windowTurns, ...checks, ...news),
     };
   }
   if (given && (grant.status.phase === 'Suspended' || snapshot.withdrawn)) {
-    const passingSince = time(grant.status.passingSince) ?? now;
-    const restoresAt = passingSince + RESTORE_DELAY;
+    const since = passingSince(snapshot);
+    const restoresAt = since + RESTORE_DELAY;
     if (now < restoresAt) {
       const restoring: Finding = {
         reason: 'Restoring',
@@ -226,11 +255,11 @@ function weigh(snapshot: Snapshot): Verdict {
       };
       return {
         ...common,
-        passingSince,
+        passingSince: since,
         phase: 'Suspended',
         reasons: [restoring],
         access: [],
-        nextCheck: earliest(end, identityEnd, restoresAt, ...news),
+        nextCheck: earliest(end, identityEnd, windowTurns, restoresAt, ...news),
       };
     }
   }
@@ -240,41 +269,13 @@ function weigh(snapshot: Snapshot): Verdict {
     phase: 'Active',
     reasons: [{ reason: 'Granted', message: `access is granted${until}` }],
     access,
-    nextCheck: earliest(planned?.end, identityEnd, ...news),
+    nextCheck: earliest(planned?.end, identityEnd, windowTurns, ...news),
   };
 }
 
-/**
- * Whether this spec only narrows what the grant's previous spec holds: same agent and reference, no right and no later end than
- * before. Then it takes effect at once and keeps the start; everything else is a new request with a new start.
- */
-function narrowing({ grant, superseded, receipt, identity }: Snapshot): boolean {
-  const [previous, ...more] = superseded;
-  if (!previous?.spec || more.length > 0 || receipt || !grant.spec) return false;
-  const { spec } = grant;
-  const before = previous.spec;
-  if (before.agent.name !== spec.agent || before.agent.uid !== identity?.metadata.uid) return false;
-  if (before.task.ref !== spec.task.ref) return false;
-  if (!endsWithSame(before.endsWith, spec.validity.endsWith)) return false;
-  const start = Date.parse(before.startTime);
-  const { notBefore, ...ends } = validity(spec);
-  if (notBefore !== undefined && notBefore > start) return false;
-  if (term(ends, start).end > Date.parse(before.expiresAt)) return false;
-  return accessCovers(before.access, requestedAccess(spec.permissions, grant.metadata.namespace ?? ''));
-}
-
-function snapshotTerm(snapshot: Snapshot, spec: GrantSpec): Term {
-  const [previous] = snapshot.superseded;
-  if (previous?.spec && narrowing(snapshot)) return term(validity(spec), Date.parse(previous.spec.startTime));
-  return term(validity(spec), snapshot.now);
-}
-
-function validity({ validity }: GrantSpec): Validity {
-  return {
-    notBefore: time(validity.notBefore),
-    notAfter: time(validity.notAfter),
-    duration: validity.duration === undefined ? undefined : milliseconds(validity.duration),
-  };
+/** Since when a suspended grant passes all but its windows: these close and open as planned, which is no flapping. */
+function passingSince({ grant, now }: Snapshot): number {
+  return (grant.status.phase === 'Suspended' && time(grant.status.passingSince)) || now;
 }
 
 function identityGone({ grant, receipt, now }: Snapshot, identity: ParsedIdentity | undefined): Finding | undefined {
@@ -316,17 +317,14 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     task: undefined,
     askAuthors: false,
     askReviewers: [],
+    question: undefined,
+    refusedAnyway: true,
     approvals: [],
     given: false,
     narrows: false,
     passingSince: undefined,
     nextCheck: undefined,
   };
-}
-
-function time(value: string | undefined): number | undefined {
-  const parsed = value === undefined ? Number.NaN : Date.parse(value);
-  return Number.isNaN(parsed) ? undefined : parsed;
 }
 
 function earliest(...times: (number | undefined)[]): number | undefined {

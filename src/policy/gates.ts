@@ -4,11 +4,13 @@ import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
 import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
+import type { Answer } from '../cel/question.ts';
 import { listed } from '../text.ts';
 import { type Access, describeRule } from './access.ts';
 import { approvalGate } from './approvals.ts';
 import { authorsGate, authorsKnown } from './authors.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
+import { conditionGate } from './conditions.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { isEnforced, policyGate } from './policies.ts';
 import { covers, uncoveredRules } from './rules.ts';
@@ -18,6 +20,7 @@ import { signalGate } from './signals.ts';
 import type { Snapshot } from './snapshot.ts';
 import { agentSuspension, grantSuspension } from './stops.ts';
 import { taskGate } from './task.ts';
+import { windowGate } from './windows.ts';
 
 /** Something that stands against a grant (or, in a verdict, speaks for it): a known reason and a sentence with the remedy. */
 export type Finding = {
@@ -36,6 +39,8 @@ export type GateInput = Snapshot & {
   term: Term | undefined;
   /** The grant is about to be issued, so that what is asked only at issue is asked. */
   atIssue: boolean;
+  /** What the expressions came to that this rests on, about just what stands here. */
+  answered: ReadonlyMap<string, Answer>;
 };
 
 type Ask = (input: GateInput) => Finding[];
@@ -57,6 +62,7 @@ export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
   const asked = (gate: Gate): boolean => {
     if (gate === 'authors') return authorsKnown(input);
     if (gate === 'guards' || gate === 'knowledge' || gate === 'task') return making;
+    if (gate === 'conditions') return input.identity?.spec !== undefined;
     return gate === 'spec' || input.grant.spec !== undefined;
   };
   const { specHash, gates: before } = input.grant.status;
@@ -261,6 +267,8 @@ const ASK: Record<Gate, Ask> = {
   creation: refusalGate,
   approvals: approvalGate,
   schedule: scheduleGate,
+  windows: windowGate,
+  conditions: conditionGate,
 };
 
 /** The first of what may be millions, without making the others. */

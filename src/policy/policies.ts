@@ -68,18 +68,21 @@ type Which = (policy: ParsedPolicy) => boolean;
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
+/** What tells by which policies a grant is concerned. */
+type Concerned = Pick<GateInput, 'grant' | 'access' | 'namespaces'>;
+
 /** The policies that the grant is held against and that refuse, each once. */
-export function enforcedPolicies(input: GateInput): ParsedPolicy[] {
+export function enforcedPolicies(input: Concerned): ParsedPolicy[] {
   return policiesOf(input).filter(isEnforced);
 }
 
 /** The policies that the grant is held against and that only warn, each once. */
-export function warningPolicies(input: GateInput): ParsedPolicy[] {
+export function warningPolicies(input: Concerned): ParsedPolicy[] {
   return policiesOf(input).filter((policy) => !isEnforced(policy));
 }
 
 /** The policies that the grant is held against, each once. */
-function policiesOf({ grant, access, namespaces }: GateInput): ParsedPolicy[] {
+function policiesOf({ grant, access, namespaces }: Concerned): ParsedPolicy[] {
   const concerned = new Set([grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
   return each([...concerned].flatMap((namespace) => namespaces.get(namespace)?.policies ?? []));
 }

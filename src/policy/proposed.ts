@@ -6,11 +6,12 @@ import { type ParsedIdentity, parseIdentity } from '../api/identity.ts';
 import { acceptedNamespaces, LABELS, serviceAccountName } from '../api/names.ts';
 import { type ParsedPolicy, parsePolicy } from '../api/policy.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
+import type { Answers, Question } from '../cel/question.ts';
 import { concernedNamespaces } from './access.ts';
 import { decide, type Verdict } from './decide.ts';
 import { policiesSelecting } from './policies.ts';
 import type { PolicyRule } from './rules.ts';
-import type { NamespaceView } from './snapshot.ts';
+import type { NamespaceView, Snapshot } from './snapshot.ts';
 
 /** What is known of a namespace. */
 export type KnownNamespace = {
@@ -64,7 +65,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
   }
   const unsure = concerned.filter((name) => known.namespaces.get(name)?.enabled === undefined);
   if (unsure.length > 0) assumed.push(`that deploy/namespace is applied in ${unsure.join(', ')} is taken for granted`);
-  const verdict = decide({
+  const snapshot: Snapshot = {
     now: known.now,
     // Nobody is stamped before the API server does it.
     grant: { ...grant, status: {}, stamps: { creator: SOMEBODY, requester: SOMEBODY } },
@@ -85,8 +86,18 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     reviewers: new Map(),
     authorsLack: { creator: [], requester: [] },
     authorsCovered: true,
-  });
-  return { verdict, assumed };
+    answers: undefined,
+  };
+  const verdict = decide(snapshot);
+  if (!verdict.question) return { verdict, assumed };
+  assumed.push(
+    'expressions are not evaluated here: conditions are taken to be true, and approvals that hang on one to be wanted',
+  );
+  return { verdict: decide({ ...snapshot, answers: allTrue(verdict.question) }), assumed };
+}
+
+function allTrue({ input, expressions }: Question): Answers {
+  return { input, of: new Map(expressions.map((expression) => [expression, { kind: 'value', value: true }])) };
 }
 
 function viewOf(name: string, own: string, { namespaces, policies, ceiling = [EVERYTHING] }: Known): NamespaceView {
@@ -96,6 +107,7 @@ function viewOf(name: string, own: string, { namespaces, policies, ceiling = [EV
     terminating: false,
     acceptsGrantsFrom: known ? acceptedNamespaces(known.annotations) : [own],
     ceiling: known?.enabled === false ? undefined : ceiling,
+    labels,
     dataSensitivity: labelledSensitivity(labels[LABELS.dataSensitivity as keyof typeof labels]),
     policies: policies ? policiesSelecting(policies, labels) : [allowingAll()],
   };

@@ -38,3 +38,9 @@ export function timestamp(time: number): string {
 export function milliseconds(duration: string): number {
   return (parseDuration(duration) ?? 0) * 1000;
 }
+
+/** A time of the API in milliseconds since the epoch; undefined where there is none, or none that can be read. */
+export function time(value: string | undefined): number | undefined {
+  const parsed = value === undefined ? Number.NaN : Date.parse(value);
+  return Number.isNaN(parsed) ? undefined : parsed;
+}

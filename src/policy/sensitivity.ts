@@ -3,6 +3,7 @@
 import type { ParsedPolicy } from '../api/policy.ts';
 import { type DataSensitivity, isAbove, UNLABELLED } from '../api/sensitivity.ts';
 import type { GateInput } from './gates.ts';
+import type { NamespaceView } from './snapshot.ts';
 
 /** The level of one namespace that is above the limit, and where it comes from, for people. */
 export type TooSensitive = { namespace: string; level: DataSensitivity; from: string };
@@ -16,11 +17,17 @@ export function aboveLimit(
   return access.flatMap(({ namespace }): TooSensitive[] => {
     const view = namespaces.get(namespace);
     if (!view) return [];
-    const { level, from } = view.dataSensitivity
-      ? { level: view.dataSensitivity, from: 'by its label' }
-      : unlabelled(view.policies.filter(counts));
+    const { level, from } = levelOf(view, counts);
     return isAbove(level, limit) ? [{ namespace, level, from }] : [];
   });
+}
+
+/** How sensitive the data of a namespace is, and where that comes from, for people. */
+export function levelOf(
+  { dataSensitivity, policies }: Pick<NamespaceView, 'dataSensitivity' | 'policies'>,
+  counts: (policy: ParsedPolicy) => boolean,
+): Omit<TooSensitive, 'namespace'> {
+  return dataSensitivity ? { level: dataSensitivity, from: 'by its label' } : unlabelled(policies.filter(counts));
 }
 
 function unlabelled(policies: ParsedPolicy[]): Omit<TooSensitive, 'namespace'> {

@@ -7,6 +7,7 @@ import type { ParsedReceipt } from '../api/receipt.ts';
 import type { ParsedReview } from '../api/review.ts';
 import type { DataSensitivity } from '../api/sensitivity.ts';
 import type { ParsedSignal } from '../api/signal.ts';
+import type { Answers } from '../cel/question.ts';
 import type { ReviewerStanding } from './reviews.ts';
 import type { PolicyRule } from './rules.ts';
 import type { TaskView } from './task.ts';
@@ -18,6 +19,7 @@ export type NamespaceView = {
   acceptsGrantsFrom: string[];
   /** The rules of hallpass-grantable, when deploy/namespace is applied here; undefined when it isn't. */
   ceiling: PolicyRule[] | undefined;
+  labels: Readonly<Record<string, string>>;
   /** What its label hallpass.dev/data-sensitivity says. */
   dataSensitivity: DataSensitivity | undefined;
   /** The AgentPolicies that select it, by name; one that can't be read selects every namespace. */
@@ -72,6 +74,8 @@ export type Snapshot = {
   authorsLack: AuthorsLack | undefined;
   /** Of a grant that has been given: whether RBAC, as the caches have it, gives all that it hands out to those who must hold it. */
   authorsCovered: boolean;
+  /** What expressions came to; undefined until that was asked. Answers about something else than what stands here count for nothing. */
+  answers: Answers | undefined;
 };
 
 /**

@@ -109,6 +109,32 @@ const grant = fc.record({
     ),
   ),
   validity: present(fc.record({ notBefore: optional(time), notAfter: optional(time), duration: present(duration) })),
+  windows: optional(
+    list(
+      fc.record({
+        days: optional(list(seldom(fc.constantFrom('Mon', 'Sun'), fc.constantFrom('mon', 'Monday')), 7)),
+        from: present(seldom(fc.constantFrom('00:00', '23:59'), fc.constantFrom('24:00', '9:00', '09:60', ''))),
+        to: present(seldom(fc.constantFrom('17:00', '24:00', '00:00'), fc.constantFrom('24:01', '1700'))),
+        timeZone: present(
+          seldom(
+            fc.constantFrom('UTC', 'Europe/Berlin', 'America/Argentina/Buenos_Aires', 'Etc/GMT+5', 'US/Pacific'),
+            fc.constantFrom('Europe/Berln', '+02:00', 'GMT+2', '', ' UTC', '../UTC'),
+          ),
+        ),
+      }),
+      8,
+    ),
+  ),
+  conditions: optional(
+    list(
+      fc.record({
+        name: present(seldom(fc.constantFrom('so', 'in-production'), odd)),
+        expression: present(seldom(fc.constantFrom('true', 'a\n&& b'), fc.constantFrom('', 'x'.repeat(2049)))),
+        onFalse: optional(fc.constantFrom('Suspend', 'Revoke', 'Revoke', 'Ignore')),
+      }),
+      8,
+    ),
+  ),
   credential: optional(fc.constantFrom('Identity', 'Identity', 'Gateway')),
 });
 const identity = fc.record({

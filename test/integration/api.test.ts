@@ -233,8 +233,8 @@ describe('the kinds on the API server', () => {
       ],
       [
         'unknown fields',
-        grant({ permisions: [], windows: [] }),
-        'unknown field "spec.permisions", unknown field "spec.windows"',
+        grant({ permisions: [], windws: [] }),
+        'unknown field "spec.permisions", unknown field "spec.windws"',
       ],
       ['an unknown field in an identity', identity({ tools: [] }), 'unknown field "spec.tools"'],
       [

@@ -5,12 +5,14 @@ import fc from 'fast-check';
 import type { ParsedGrant } from '../../../src/api/grant.ts';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
+import type { Answer } from '../../../src/cel/question.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
 import type { TaskView } from '../../../src/policy/task.ts';
 import {
   agentReview,
+  evaluated,
   grant,
   identity,
   MINUTE,
@@ -66,7 +68,16 @@ const policySpec = fc
       maxActiveGrants: fc.integer({ min: 1, max: 3 }),
     }),
     freeze: fc.constantFrom(undefined, undefined, undefined, { reason: 'an incident' }),
-    approvals: fc.constantFrom(undefined, undefined, [{ why: 'a test', count: 1 }], [{ why: 'a test', count: 2 }]),
+    approvals: fc.constantFrom(
+      undefined,
+      undefined,
+      [{ why: 'a test', count: 1 }],
+      [{ why: 'a test', count: 2 }],
+      [{ why: 'a test', count: 1, when: 'risky' }],
+    ),
+    conditions: fc.constantFrom(undefined, undefined, undefined, [
+      { name: 'so', why: 'a test', expression: 'of policy' },
+    ]),
     requesterCheck: fc.constantFrom(undefined, undefined, 'AtIssue', 'Off'),
     pipelines: fc.constantFrom(
       undefined,
@@ -99,6 +110,7 @@ const view: fc.Arbitrary<NamespaceView> = fc.record({
     ),
     fc.constant<PolicyRule[] | undefined>(undefined),
   ),
+  labels: fc.constant({}),
   dataSensitivity: fc.constantFrom(undefined, undefined, 'public', 'confidential'),
   // Most allow every wildcard, so that other gates get their turn.
   policies: fc.oneof(
@@ -143,8 +155,35 @@ const agent = fc
   })
   .map((boundary) => identity({ spec: { boundary: JSON.parse(JSON.stringify(boundary)) } }));
 
+const conditions = fc.constantFrom(
+  undefined,
+  undefined,
+  [{ name: 'so', expression: 'own' }],
+  [{ name: 'so', expression: 'own', onFalse: 'Revoke' }],
+);
+
+/** Noon is on a Sunday. */
+const windows = fc.constantFrom(
+  undefined,
+  undefined,
+  [{ from: '11:30', to: '12:30', timeZone: 'UTC' }],
+  [{ days: ['Sun'], from: '13:00', to: '14:00', timeZone: 'Europe/Berlin' }],
+  [{ days: ['Mon'], from: '22:00', to: '01:00', timeZone: 'America/New_York' }],
+);
+
+const answer: fc.Arbitrary<Answer> = fc.constantFrom<Answer>(
+  { kind: 'value', value: true },
+  { kind: 'value', value: true },
+  { kind: 'value', value: false },
+  { kind: 'failed', message: 'a test', retryAt: NOON + 90 * MINUTE },
+  { kind: 'invalid', message: 'a test', line: 1, column: 1 },
+);
+
 const snapshots: fc.Arbitrary<Snapshot> = fc
   .record({
+    conditions,
+    windows,
+    answers: fc.record({ own: answer, 'of policy': answer, risky: answer }),
     permissions: fc.array(permission, { minLength: 1, maxLength: 3 }),
     validity,
     phase: fc.constantFrom(undefined, undefined, 'Pending', 'Active', 'Active', 'Suspended', 'Expired', 'Denied'),
@@ -178,7 +217,8 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     ),
   })
   .map((o) => {
-    const spec = { permissions: JSON.parse(JSON.stringify(o.permissions)), validity: o.validity };
+    const { permissions, validity, conditions, windows } = o;
+    const spec = JSON.parse(JSON.stringify({ permissions, validity, conditions, windows }));
     const { hash } = grant({ spec });
     const metadata = o.deleted ? { deletionTimestamp: '2026-03-01T12:00:00Z' } : {};
     const of = grant({ spec, metadata, status: o.phase ? { phase: o.phase, specHash: hash } : {} });
@@ -188,7 +228,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       another: receipt(of, { spec: { grant: { namespace: 'team-a', name: 'incident', uid: 'earlier' } } }),
       ended: receipt(of, { status: { outcome: 'Expired', endedAt: '2026-03-01T13:00:00Z' } }),
     };
-    return snapshot({
+    const all = snapshot({
       now: NOON + o.minute * MINUTE,
       grant: of,
       identity: o.identity,
@@ -203,7 +243,16 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       signals: o.signals,
       reviewers: mayReview('reviewer-0', 'reviewer-1', 'one-more'),
     });
+    return evaluated(all, (expression) => new Map<string, Answer>(Object.entries(o.answers)).get(expression) ?? true);
   });
+
+/** Where there is no policy that is enforced, one more is the guardrail that was missing. */
+const lacksGuardrails = (input: Snapshot): boolean =>
+  [...input.namespaces.values()].some(({ policies }) => policies.every(({ spec }) => spec?.enforcement === 'Warn'));
+
+/** With the same answers as before, and for what is new with these. */
+const again = (input: Snapshot, before: Snapshot, comesTo: Answer | boolean = true): Snapshot =>
+  evaluated(input, (expression) => before.answers?.of.get(expression) ?? comesTo);
 
 /** A review by somebody, of what stands there; those with later names are later. */
 const reviewed = (of: ParsedGrant, decision: string, by: string) => {
@@ -382,18 +431,58 @@ describe('the decision, by law', () => {
     fc.assert(
       fc.property(snapshots, policySpec, (input, { allow: _, enforcement: __, ...spec }) => {
         if (decide(input).phase === 'Active') return;
-        // Where there was none, it is the guardrail that was missing.
-        if (
-          [...input.namespaces.values()].some(({ policies }) =>
-            policies.every(({ spec }) => spec?.enforcement === 'Warn'),
-          )
-        )
-          return;
-        expect(decide(withPolicy(input, policy(spec, 'one-more'))).phase).to.not.equal('Active');
+        if (lacksGuardrails(input)) return;
+        expect(decide(again(withPolicy(input, policy(spec, 'one-more')), input)).phase).to.not.equal('Active');
       }),
       { numRuns: 500 },
     );
   });
+
+  it('gives no more for one more condition, of the grant or of a policy, or for windows where there were none', () => {
+    const restricting = fc.record({
+      onFalse: fc.constantFrom('Suspend', 'Revoke'),
+      comesTo: answer,
+      windows,
+    });
+    fc.assert(
+      fc.property(snapshots, restricting, (input, { onFalse, comesTo, windows }) => {
+        if (decide(input).phase === 'Active' || !input.grant.spec) return;
+        const one = { name: 'one-more', why: 'a test', expression: 'one more', onFalse: onFalse as 'Suspend' };
+        const weighed = (more: Snapshot) => decide(again(more, input, comesTo)).phase;
+        const { spec } = input.grant;
+        const own = { ...input.grant, spec: { ...spec, conditions: [...(spec.conditions ?? []), one] } };
+        expect(weighed({ ...input, grant: own })).to.not.equal('Active');
+        if (!lacksGuardrails(input)) {
+          expect(weighed(withPolicy(input, policy({ conditions: [one] }, 'one-more')))).to.not.equal('Active');
+        }
+        const hours = grant({ spec: JSON.parse(JSON.stringify({ windows })) }).spec?.windows;
+        if (!spec.windows && hours) {
+          expect(weighed({ ...input, grant: { ...input.grant, spec: { ...spec, windows: hours } } })).to.not.equal(
+            'Active',
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it(
+    'is Active and Revoked by no expression that fails, does not compile, or was not evaluated',
+    law((input) => {
+      const before = decide(input);
+      if (before.phase !== 'Active' && before.reasons[0]?.reason !== 'ConditionFalse') return;
+      for (const bad of [
+        { kind: 'failed', message: 'a test' },
+        { kind: 'invalid', message: 'a test', line: 1, column: 1 },
+      ] satisfies Answer[]) {
+        const { phase, reasons } = decide(evaluated(input, () => bad));
+        if (reasons.some(({ reason }) => /^Condition/.test(reason)))
+          expect(phase).to.be.oneOf(['Pending', 'Suspended']);
+      }
+      const unasked = decide({ ...input, answers: undefined });
+      if (unasked.question) expect(unasked.phase).to.be.oneOf(['Pending', 'Suspended', 'AwaitingApproval']);
+    }),
+  );
 
   it('takes nothing away for a policy that only allows', () => {
     fc.assert(
@@ -408,7 +497,7 @@ describe('the decision, by law', () => {
   it('is the same with a policy that only warns as without it', () => {
     fc.assert(
       fc.property(snapshots, policySpec, (input, spec) => {
-        const warned = decide(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')));
+        const warned = decide(again(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')), input));
         const without = decide(input);
         const same = { warnings: [], nextCheck: undefined };
         expect({ ...warned, ...same }).to.deep.equal({ ...without, ...same });
@@ -424,8 +513,10 @@ describe('the decision, by law', () => {
       fc.property(snapshots, policySpec, (input, { allow: _, ...spec }) => {
         const before = decide(input);
         if (before.phase !== 'Active') return;
-        const enforced = decide(withPolicy(input, policy({ ...spec, enforcement: 'Enforce' }, 'one-more')));
-        const warned = decide(withPolicy(input, policy({ ...spec, enforcement: 'Warn' }, 'one-more')));
+        const under = (enforcement: string) =>
+          decide(again(withPolicy(input, policy({ ...spec, enforcement }, 'one-more')), input, false));
+        const enforced = under('Enforce');
+        const warned = under('Warn');
         const already = new Set(before.warnings.map(({ message }) => message));
         const news = warned.warnings.filter(({ message }) => !already.has(message));
         expect(news.length > 0).to.equal(enforced.phase !== 'Active');
@@ -448,8 +539,8 @@ describe('the decision, by law', () => {
       const { phase, access, term } = decide(input);
       const reviews = { ...input.reviews, ofGrant: [...input.reviews.ofGrant].reverse() };
       const signals = [...input.signals].reverse();
-      const again = decide({ ...input, reviews, signals, namespaces: new Map(turned) });
-      expect({ phase: again.phase, access: again.access, term: again.term }).to.deep.equal({ phase, access, term });
+      const second = decide({ ...input, reviews, signals, namespaces: new Map(turned) });
+      expect({ phase: second.phase, access: second.access, term: second.term }).to.deep.equal({ phase, access, term });
     }),
   );
 
@@ -462,7 +553,7 @@ describe('the decision, by law', () => {
         ...input,
         grant: { ...input.grant, spec: { ...spec, permissions: [...spec.permissions].reverse() } },
       };
-      expect(decide(turned).phase).to.equal(decide(input).phase);
+      expect(decide(again(turned, input)).phase).to.equal(decide(input).phase);
     }),
   );
 

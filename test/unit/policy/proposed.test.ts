@@ -45,6 +45,17 @@ describe('a grant that was not made yet', () => {
     expect(reasonsOf({ namespaces: both }, away)).to.deep.equal(['OutsideBoundary', 'ConsentMissing']);
   });
 
+  it('is taken to fulfil conditions, and to want approvals that hang on one, which is said', () => {
+    const conditions = [{ name: 'so', why: 'a test', expression: 'grant.name == "x"' }];
+    const approvals = [{ why: 'a test', count: 1, when: 'grant.name == "y"' }];
+    const { verdict, assumed } = propose(grant(), known({ policies: [policy({ conditions })] }));
+    expect(verdict.phase).to.equal('Active');
+    expect(assumed).to.deep.equal([
+      'expressions are not evaluated here: conditions are taken to be true, and approvals that hang on one to be wanted',
+    ]);
+    expect(reasonsOf({ policies: [policy({ approvals })] })).to.deep.equal(['ApprovalMissing']);
+  });
+
   it('goes by the labels of a namespace, whose name no label can forge', () => {
     const frozen = (selector: object) =>
       policy({ namespaceSelector: { matchLabels: selector }, freeze: { reason: 'a test' } }, 'frozen');

@@ -7,6 +7,8 @@ import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
 import { type ParsedReview, parseReview } from '../../../src/api/review.ts';
 import { type ParsedSignal, parseSignal } from '../../../src/api/signal.ts';
+import type { Answer } from '../../../src/cel/question.ts';
+import { decide } from '../../../src/policy/decide.ts';
 import type { ReviewerStanding } from '../../../src/policy/reviews.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
 import type { NamespaceView, Snapshot } from '../../../src/policy/snapshot.ts';
@@ -163,7 +165,15 @@ export function policy(spec: Fields = {}, name = 'guardrails'): ParsedPolicy {
 /** A namespace that is enabled, with reading pods and configmaps as its ceiling, and a policy that refuses nothing. */
 export function namespace(o: Partial<NamespaceView> = {}): NamespaceView {
   const ceiling = [{ verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['pods', 'configmaps'] }];
-  return { terminating: false, acceptsGrantsFrom: [], ceiling, dataSensitivity: undefined, policies: [policy()], ...o };
+  return {
+    terminating: false,
+    acceptsGrantsFrom: [],
+    ceiling,
+    labels: {},
+    dataSensitivity: undefined,
+    policies: [policy()],
+    ...o,
+  };
 }
 
 /** Everything in order: the grant would be issued now. */
@@ -189,6 +199,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     reviews: { ofGrant: [], ofIdentity: [] },
     signals: [],
     reviewers: undefined,
+    answers: undefined,
     ...o,
   };
 }
@@ -208,4 +219,15 @@ export function live(o: Partial<Snapshot> & { grantStatus?: Fields } = {}): Snap
   };
   const issued = o.grant ?? grant({ status });
   return snapshot({ grant: issued, receipt: receipt(fresh), intact: true, authorsLack: undefined, ...rest });
+}
+
+/** The snapshot with every expression evaluated that it hangs on, by what each is to come to. */
+export function evaluated(input: Snapshot, comeTo: (expression: string) => Answer | boolean): Snapshot {
+  const { question } = decide({ ...input, answers: undefined });
+  if (!question) return input;
+  const of = question.expressions.map((expression): [string, Answer] => {
+    const answer = comeTo(expression);
+    return [expression, typeof answer === 'boolean' ? { kind: 'value', value: answer } : answer];
+  });
+  return { ...input, answers: { input: question.input, of: new Map(of) } };
 }
