@@ -13,7 +13,7 @@ import { Deadlines } from '../kube/deadlines.ts';
 import type { Role, RoleBinding, Subject } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import type { Queue } from '../kube/queue.ts';
-import { targetNamespaces } from '../policy/access.ts';
+import { reaches } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
 import { AuthorIndex } from './author-index.ts';
 import { type Cluster, INDEX, identityOf, roleKey } from './cluster.ts';
@@ -97,21 +97,22 @@ export class RightsWatch {
 
   /** Those whose rights these bindings may decide, each once: a RoleBinding only where they hand out something in its namespace. */
   #touch(bindings: RoleBinding[]): void {
-    const found = new Map<string, ParsedGrant>();
+    const found = new Set<ParsedGrant>();
     for (const { metadata, subjects } of bindings) {
       for (const subject of subjects ?? []) {
         for (const grant of this.#writtenBy(subjectKey(subject))) {
           const { namespace } = metadata;
-          const concerned = namespace === undefined || targetNamespaces(grant).includes(namespace);
-          if (concerned) found.set(keyOf(grant.metadata), grant);
+          if (namespace === undefined || reaches(grant, namespace)) found.add(grant);
         }
       }
     }
     if (found.size === 0) return;
     this.#forget();
-    for (const [key, { status }] of found) {
+    const again = this.#later();
+    for (const { metadata, status } of found) {
+      const key = keyOf(metadata);
       this.#grants.add(key, status.phase === 'Active' || status.phase === 'Suspended' ? {} : { afterMs: SETTLE });
-      this.#again.set(key, this.#later());
+      this.#again.set(key, again);
     }
   }
 

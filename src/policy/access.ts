@@ -31,15 +31,18 @@ export function requestedAccess(permissions: Permission[], ownNamespace: string)
     .sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
 }
 
-/** The namespaces that a grant reaches into, each once. */
-export function targetNamespaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): string[] {
+/** The namespaces that a grant depends on: its own, and those that it reaches into, each once. */
+export function concernedNamespaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): string[] {
   const own = metadata.namespace ?? '';
-  return [...new Set(spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])))];
+  const targets = spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])) ?? [];
+  return [...new Set([own, ...targets])];
 }
 
-/** The namespaces that a grant depends on: its own, and those that it reaches into, each once. */
-export function concernedNamespaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): string[] {
-  return [...new Set([grant.metadata.namespace ?? '', ...targetNamespaces(grant)])];
+/** Whether a grant hands out anything in a namespace. */
+export function reaches({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>, namespace: string): boolean {
+  const here = (namespaces: string[] | undefined) =>
+    namespaces?.length ? namespaces.includes(namespace) : metadata.namespace === namespace;
+  return spec?.permissions.some(({ namespaces }) => here(namespaces)) ?? false;
 }
 
 /** Whether `wide` hands out everything that `narrow` does, namespace by namespace. */
