@@ -136,7 +136,7 @@ async function knownOf(cluster: Cluster, target: string): Promise<Omit<Known, 'i
   const { client, namespace } = cluster;
   const [policies, role, ...found] = await Promise.all([
     readable(client.list(agentPolicies)),
-    readable(client.get(clusterRoles, { name: GRANTABLE_ROLE })),
+    readable(unlessGone(client.get(clusterRoles, { name: GRANTABLE_ROLE }))),
     ...[...new Set([namespace, target])].map((name) => readable(unlessGone(client.get(namespaceKind, { name })))),
   ]);
   const known = found.flatMap((each) => (each ? [[each.metadata.name, each.metadata] as const] : []));

@@ -38,8 +38,12 @@ export function readManifests(paths: string[]): { manifests: Manifest[]; unreada
   return { manifests, unreadable };
 }
 
+/** So many lists or maps begin at one place in no manifest, and the parser takes a time for them that is quadratic in their number. */
+const TOO_DEEP = /(?:[[{]\s*|-[ \t]+){200}/;
+
 function documentsOf(file: string, lines: LineCounter) {
   const text = textOf(file);
+  if (TOO_DEEP.test(text)) throw new Failure(`${file} is no manifest: it is nested without end`, EXIT.usage);
   try {
     return parseAllDocuments(text, { lineCounter: lines });
   } catch (error) {

@@ -120,10 +120,13 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
     .command('lint')
     .description('tell what would stand against manifests, without a cluster; for pull requests')
     .argument('<FILES...>', 'files and directories; - is standard input')
-    .addOption(new Option('--report <form>', 'form of what was found').choices(REPORTS).default('text'))
+    .addOption(
+      new Option('--report <form>', 'form of what was found; left out: text, or json by -o json').choices(REPORTS),
+    )
     .action((paths: string[], _: object, command: Command) => {
-      const { namespace, report } = command.optsWithGlobals<Globals & { report: Report }>();
-      exit = lint(terminal, { paths, namespace, report });
+      const { namespace, output, report } = command.optsWithGlobals<Globals & { report?: Report }>();
+      if (output === 'yaml') throw new Failure(`lint answers in one of ${REPORTS.join(', ')} (--report)`, EXIT.usage);
+      exit = lint(terminal, { paths, namespace, report: report ?? (output === 'json' ? 'json' : 'text') });
     });
   program
     .command('verify')
