@@ -30,6 +30,8 @@ export type DecisionRecord = {
     policies: Version[];
     /** Every review about the grant or its agent, whether it counts or not. */
     reviews: Version[];
+    /** Every signal that concerns the grant, as `namespace/name`, whether a policy responds to it or not. */
+    signals: Version[];
     namespaces: { name: string; enabled: boolean; terminating: boolean; acceptsGrantsFrom: string[]; data?: string }[];
     /** What the authors were found not to hold; undefined where they were not asked about. */
     authorsLack: Snapshot['authorsLack'];
@@ -64,6 +66,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       receipt: receipt?.metadata.name,
       policies: policiesOf(snapshot).map(version),
       reviews: [...reviews.ofIdentity, ...reviews.ofGrant].map(version),
+      signals: signalsOf(snapshot),
       namespaces: [...namespaces].map(([name, { ceiling, terminating, acceptsGrantsFrom, dataSensitivity }]) => ({
         name,
         enabled: ceiling !== undefined,
@@ -86,6 +89,13 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
 function policiesOf({ namespaces }: Pick<Snapshot, 'namespaces'>) {
   const all = [...namespaces.values()].flatMap(({ policies }) => policies);
   return [...new Map(all.map((policy) => [policy.metadata.name, policy])).values()];
+}
+
+/** In one order: caches have them in that of their last change. */
+function signalsOf({ signals }: Pick<Snapshot, 'signals'>): Version[] {
+  return signals
+    .map(({ metadata }) => version({ metadata: { ...metadata, name: keyOf(metadata) } }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function version({ metadata: { name, uid, generation } }: { metadata: Version }): Version {

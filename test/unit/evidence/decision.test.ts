@@ -5,7 +5,8 @@ import { GATES } from '../../../src/api/gates.ts';
 import { grantStatus, saysSo } from '../../../src/controllers/grant-status.ts';
 import { decisionRecord } from '../../../src/evidence/decision.ts';
 import { decide } from '../../../src/policy/decide.ts';
-import { grant, live, NOON, namespace, policy, review, snapshot } from '../policy/snapshots.ts';
+import type { Snapshot } from '../../../src/policy/snapshot.ts';
+import { grant, live, NOON, namespace, policy, review, signal, snapshot } from '../policy/snapshots.ts';
 
 describe('the gates of a decision', () => {
   it('are each listed with their outcome, in the order in which they are asked', () => {
@@ -46,6 +47,15 @@ describe('the gates of a decision', () => {
 });
 
 describe('the record of a decision', () => {
+  it('names the signals that concern it, with their namespaces, in one order whatever the order they came in', () => {
+    const signals = [signal({ metadata: { name: 'b' } }), signal({ metadata: { name: 'a', namespace: 'team-b' } })];
+    const told = (input: Snapshot) => decisionRecord(input, decide(input));
+    const record = told(snapshot({ signals }));
+    expect(record.inputs.signals.map(({ name }) => name)).to.deep.equal(['team-a/b', 'team-b/a']);
+    expect(told(snapshot({ signals: [...signals].reverse() })).decision).to.equal(record.decision);
+    expect(told(snapshot()).decision).to.not.equal(record.decision);
+  });
+
   it('names every object that it rests on by uid and generation, also those that did not count', () => {
     const asked = snapshot({ reviews: { ofGrant: [review(grant(), { target: { uid: 'other' } })], ofIdentity: [] } });
     const record = decisionRecord(asked, decide(asked));
