@@ -58,6 +58,8 @@ export const REASONS = {
     'A permission goes beyond hallpass-grantable as bound in the target namespace. Ask for less, or add to the ceiling; the message has the command.',
   AgentSuspended:
     'Somebody suspended the agent by an AgentReview: nothing is given to it, and what it had is withdrawn, until a reviewer resumes it.',
+  ReviewOverdue:
+    'The certification of the agent is overdue (spec.review.every of its AgentIdentity), so that its grants rest. Its owner, or whoever holds the verb certify on it, certifies it; the message has the command.',
   SuspendedByReview:
     'Somebody suspended the grant by an AgentReview. A reviewer who did not write it resumes it; creating it anew or applying it again does not.',
   RevokedByReview:
@@ -115,6 +117,9 @@ export const REASONS = {
   IdentityReady: 'The ServiceAccount of the agent exists. It can do nothing but prove who it is.',
   IdentityExpired: 'The expiresAt of the identity has passed: its grants are ended, and its ServiceAccount is gone.',
   EndingGrants: 'The identity has expired or is being deleted; its grants end first, then its ServiceAccount goes.',
+  ReviewNotDue: 'The agent was certified, or created, not long ago; the message says when it is to be certified next.',
+  ReviewDueSoon:
+    'The agent is to be certified soon (in the last tenth of the period, or its last day), or its grants are suspended.',
   RightsFound:
     'The agent has rights by bindings that hallpass did not make, beside its grants; the message names them.',
   NoRightsFound: 'No binding but those of hallpass gives rights to the agent.',
@@ -159,6 +164,9 @@ export const EVENTS = {
   Denied: { type: 'Warning', tells: 'The request was refused for good.' },
   AwaitingApproval: { type: 'Normal', tells: 'All else is in order; the message says who has to approve it.' },
   Refused: { type: 'Warning', tells: 'A check is not passed; the message says which and what helps.' },
+  ReviewDueSoon: { type: 'Warning', tells: 'The agent is to be certified soon; the message says by when and by whom.' },
+  ReviewOverdue: { type: 'Warning', tells: 'The agent was not certified in time: its grants are suspended.' },
+  Certified: { type: 'Normal', tells: 'Somebody who answers for the agent certified it.' },
   ServiceAccountRecreated: {
     type: 'Warning',
     tells:
@@ -210,6 +218,7 @@ const gates = [
   'CheckFailed',
   'AccessRemains',
   'AgentSuspended',
+  'ReviewOverdue',
   'SuspendedByReview',
   'RevokedByReview',
   'SuspendedBySignal',
@@ -261,6 +270,13 @@ export const CONDITIONS = {
       'True when bindings that hallpass did not make give rights to the agent, directly or by a group: its grants are then not all that it can do.',
     present: 'Once hallpass has looked.',
     reasons: ['RightsFound', 'NoRightsFound'],
+  },
+  ReviewDue: {
+    kinds: ['AgentIdentity'],
+    meaning:
+      'True when somebody who answers for the agent has to certify it: soon, or, with reason ReviewOverdue, before its grants come back.',
+    present: 'While spec.review is set.',
+    reasons: ['ReviewNotDue', 'ReviewDueSoon', 'ReviewOverdue'],
   },
   Reconciling: {
     kinds: ['AgentIdentity', 'AgentGrant'],

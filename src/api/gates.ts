@@ -12,6 +12,7 @@ export const gateOutcomes = z.object({
   spec: holds('The stored spec is one that this version of hallpass accepts.'),
   agent: holds('The AgentIdentity exists, has its ServiceAccount and has not expired.'),
   stops: holds('No review has suspended the grant or its agent.'),
+  certification: holds('The agent was certified in time, where its AgentIdentity wants that.'),
   signals: holds('No AgentPolicy withholds the grant because of an AgentSignal.'),
   boundary: holds('The grant stays inside the boundary of its AgentIdentity.'),
   policies: holds('An AgentPolicy selects each namespace, and none of them refuses the grant.'),

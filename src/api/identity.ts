@@ -5,7 +5,20 @@ import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { nameRule, openEnvelope, type Parsed, readObject } from './object.ts';
-import { duration, integer, line, listOf, namespaceName, objectName, required, text, time, uid } from './schema.ts';
+import {
+  duration,
+  integer,
+  line,
+  listOf,
+  namespaceName,
+  objectName,
+  PRINTABLE,
+  recordedTime,
+  required,
+  text,
+  time,
+  uid,
+} from './schema.ts';
 import { dataSensitivity } from './sensitivity.ts';
 import { conditions, observedGeneration, STATUS_LIMITS } from './status.ts';
 
@@ -60,6 +73,19 @@ export const identitySpec = z.object({
     .describe(
       "The owning team's own limit on what the agent can be granted. Narrowing it suspends live grants beyond it at once.",
     ),
+  review: z
+    .object({
+      every: required(
+        duration(),
+        'say how often the agent is to be certified: set spec.review.every, such as 720h',
+      ).describe(
+        'Required. At the latest this long after the last certification, or after the identity was created, an AgentReview with decision Certify is due.',
+      ),
+    })
+    .optional()
+    .describe(
+      'That somebody who answers for the agent says every so often that it is still wanted as it is. While that is overdue, its grants are suspended. Left out: nobody has to.',
+    ),
   expiresAt: time()
     .optional()
     .describe(
@@ -91,6 +117,18 @@ export const identityStatus = z.object({
     .describe(
       'The ServiceAccount that pods of the agent run as. Give a pod the label hallpass.dev/agent: <name of the identity>.',
     ),
+  certifiedAt: recordedTime().optional().describe('When the agent was certified last.'),
+  certifiedBy: z
+    .object({
+      review: text({ max: 253 }).describe('Name of the AgentReview, in the namespace of the identity.'),
+      uid: uid().describe('Its uid.'),
+      reviewer: text({ max: 1024, pattern: PRINTABLE }).describe(
+        'User name of the reviewer, made safe to print: what a terminal would act on stands there as an escape.',
+      ),
+    })
+    .optional()
+    .describe('The AgentReview that certified it. When that is deleted, the one before counts.'),
+  reviewDueAt: recordedTime().optional().describe('When the next certification is due. Left out where spec.review is.'),
   activeGrants: integer(0, 2 ** 31 - 1)
     .optional()
     .describe('How many grants of this agent are active right now.'),
@@ -166,6 +204,13 @@ export const agentIdentityKind: KindDefinition = {
       type: 'integer',
       jsonPath: '.status.blastRadius.sensitiveRules',
       description: 'Those of them that a policy refuses where no exception is made.',
+      priority: 1,
+    },
+    {
+      name: 'Certify by',
+      type: 'string',
+      jsonPath: '.status.reviewDueAt',
+      description: 'When its next certification is due.',
       priority: 1,
     },
     { name: 'Purpose', type: 'string', jsonPath: '.spec.purpose', description: 'What the agent is for.', priority: 1 },

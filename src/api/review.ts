@@ -44,6 +44,7 @@ export const DECISIONS = {
   Suspend:
     'What the grant gives, or every grant of the identity, is withdrawn and nothing more is given, until a Resume.',
   Resume: 'Ends what an earlier Suspend began.',
+  Certify: 'Of an identity: the agent is still wanted as it is (spec.review.every of the identity).',
   Revoke: 'The grant, or every grant of the identity, ends for good, and nothing more is given under that name.',
 } as const;
 
@@ -53,8 +54,8 @@ export const reviewSpec = ruled(
       'Required. What the review is about, and in which state it was looked at.',
     ),
     decision: required(
-      z.enum(['Approve', 'Deny', 'Suspend', 'Resume', 'Revoke']),
-      'say what was decided: set spec.decision to Approve, Deny, Suspend, Resume or Revoke',
+      z.enum(['Approve', 'Deny', 'Suspend', 'Resume', 'Certify', 'Revoke']),
+      'say what was decided: set spec.decision to Approve, Deny, Suspend, Resume, Certify or Revoke',
     ).describe(
       `Required. ${Object.entries(DECISIONS)
         .map(([decision, meaning]) => `${decision}: ${meaning}`)
@@ -76,8 +77,14 @@ export const reviewSpec = ruled(
     {
       cel: "self.target.kind == 'AgentGrant' || !(self.decision in ['Approve', 'Deny'])",
       fieldPath: '.decision',
-      message: 'only grants are approved or denied: use Suspend, Resume or Revoke for an AgentIdentity',
+      message: 'only grants are approved or denied: use Suspend, Resume, Certify or Revoke for an AgentIdentity',
       holds: ({ target: { kind }, decision }) => kind === 'AgentGrant' || !['Approve', 'Deny'].includes(decision),
+    },
+    {
+      cel: "self.target.kind == 'AgentIdentity' || self.decision != 'Certify'",
+      fieldPath: '.decision',
+      message: 'only an AgentIdentity is certified: use Approve for a grant',
+      holds: ({ target: { kind }, decision }) => kind === 'AgentIdentity' || decision !== 'Certify',
     },
     immutable,
   ],
@@ -105,8 +112,8 @@ export const agentReviewKind: KindDefinition = {
   singular: 'agentreview',
   shortNames: ['agreview'],
   description:
-    'An AgentReview is one decision of one person about a grant or an identity: it approves, denies, suspends, resumes or revokes. ' +
-    'Who creates it needs the verb approve on what it is about. It names the state that was looked at, so that an edit after an approval voids it, and it never changes. ' +
+    'An AgentReview is one decision of one person about a grant or an identity: it approves, denies, suspends, resumes, certifies or revokes. ' +
+    'Who creates it needs the verb approve on what it is about; to certify, to be its owner or hold the verb certify. It names the state that was looked at, so that an edit after an approval voids it, and it never changes. ' +
     'It lives outside Git: applying manifests again undoes no stop.',
   spec: reviewSpec,
   specDescription: 'What was decided, about what, and why. It never changes.',

@@ -22,6 +22,7 @@ export const ACTING: Partial<Record<Reason, string>> = {
   AgentExpired: OWNER,
   AgentDeleted: OWNER,
   AgentSuspended: REVIEWER,
+  ReviewOverdue: `${OWNER}, or a certifier (ClusterRole hallpass-certifier)`,
   SuspendedByReview: `${REVIEWER} who did not write it`,
   SuspendedBySignal: 'whom the policy trusts with it (its spec.reporters)',
   OutsideBoundary: `${OWNER}, or ${ASKS}`,

@@ -27,7 +27,7 @@ export type Cluster = {
   /** The namespace that was asked for, or that of the kubeconfig's context. */
   namespace: string;
   /** Who runs the command, as the API server knows them. */
-  user(): Promise<string>;
+  user(): Promise<{ username: string; groups?: string[] }>;
   /** Whether they may do something. */
   may(right: Right): Promise<boolean>;
   /** One object of ours by its name; where there is none of it, the failure names what may have been meant. */
@@ -38,7 +38,11 @@ export type Cluster = {
   create<T extends KubeObject>(resource: Resource<T>, namespace: string, object: object): Promise<T>;
 };
 
-const selfReview = z.object({ status: z.object({ userInfo: z.object({ username: z.string() }) }) });
+const selfReview = z.object({
+  status: z.object({
+    userInfo: z.object({ username: z.string(), groups: z.array(z.string()).optional() }),
+  }),
+});
 const accessReview = z.object({ status: z.object({ allowed: z.boolean() }) });
 
 /** Does something with the cluster that is meant, and lets go of it. Throws a Failure for whatever goes wrong with it. */
@@ -57,11 +61,11 @@ export async function withCluster<R>(o: ClusterOptions, use: (cluster: Cluster) 
 }
 
 function clusterOf(client: Client, clock: ServerClock, namespace: string): Cluster {
-  let user: Promise<string> | undefined;
+  let user: ReturnType<Cluster['user']> | undefined;
   const askUser = async () => {
     const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
     const answer = await client.createRaw('/apis/authentication.k8s.io/v1/selfsubjectreviews', body);
-    return selfReview.parse(answer).status.userInfo.username;
+    return selfReview.parse(answer).status.userInfo;
   };
   const cluster: Cluster = {
     client,
@@ -109,7 +113,8 @@ function clusterOf(client: Client, clock: ServerClock, namespace: string): Clust
       const byAdmission = error instanceof Error && error.message.includes('AdmissionPolicy');
       if (isForbidden(error) && resource.group === GROUP && !byAdmission) {
         const scope = resource.namespaced ? where : undefined;
-        throw lacksRight({ verb, resource: resource.plural, namespace: scope, user: await cluster.user() });
+        const { username: user } = await cluster.user();
+        throw lacksRight({ verb, resource: resource.plural, namespace: scope, user });
       }
       if (otherwise) return otherwise(error);
       throw error;

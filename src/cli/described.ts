@@ -1,7 +1,7 @@
 // A grant or an identity as a person must see it who decides about it: who asks for what, until when, and how it stands.
 
 import type { GrantSpec, ParsedGrant } from '../api/grant.ts';
-import type { ParsedIdentity } from '../api/identity.ts';
+import type { IdentityStatus, ParsedIdentity } from '../api/identity.ts';
 import { keyOf } from '../kube/object.ts';
 import { describeRule, requestedAccess } from '../policy/access.ts';
 import { authorsOf } from '../policy/reviews.ts';
@@ -26,6 +26,9 @@ export function describeIdentity({ metadata, spec, status, invalid }: ParsedIden
           ['owner', `${spec.owner.kind} ${spec.owner.name}${spec.owner.contact ? ` (${spec.owner.contact})` : ''}`],
         ] satisfies [string, string][])
       : ([['invalid', invalid ?? 'it cannot be read']] satisfies [string, string][])),
+    ...(status.reviewDueAt
+      ? ([['to certify', `by ${status.reviewDueAt}${lastCertified(status)}`]] satisfies [string, string][])
+      : []),
     ['active grants', `${status.activeGrants ?? 0}${holds}`],
     ...(status.standingAccess?.length
       ? ([
@@ -63,6 +66,10 @@ export function grantRows(grant: ParsedGrant): [string, string][] {
   rows.push(['phase', `${status.phase ?? 'not seen by hallpass yet'}${status.phase === 'Active' ? ends : ''}`]);
   if (status.phase !== 'Active' && status.message) rows.push(['because', status.message]);
   return rows;
+}
+
+function lastCertified({ certifiedAt, certifiedBy }: IdentityStatus): string {
+  return certifiedBy ? ` (last by ${certifiedBy.reviewer} at ${certifiedAt})` : '';
 }
 
 function timeOf({ duration, notBefore, notAfter, endsWith }: GrantSpec['validity']) {

@@ -39,6 +39,9 @@ const ROLES: Record<string, { read: string; write?: string }> = {
   agentpolicies: { read: 'hallpass-policies-view', write: 'hallpass-policies-edit' },
 };
 
+/** The same of a verb by which somebody may decide. */
+const DECIDERS: Record<string, string> = { approve: 'hallpass-reviewer', certify: 'hallpass-certifier' };
+
 const PART_OF: Record<string, string> = {
   'hallpass-grants-view': ' (part of view, edit and admin)',
   'hallpass-identities-view': ' (part of view, edit and admin)',
@@ -52,7 +55,7 @@ const PART_OF: Record<string, string> = {
 export function lacksRight({ verb, resource, namespace, user }: Asked): Failure {
   const known = ROLES[resource];
   const reads = ['get', 'list', 'watch'].includes(verb);
-  const role = verb === 'approve' ? 'hallpass-reviewer' : reads ? known?.read : known?.write;
+  const role = DECIDERS[verb] ?? (reads ? known?.read : known?.write);
   const where = namespace === undefined ? 'in every namespace' : `in namespace ${namespace}`;
   const what = `${user} may not ${verb} ${resource}.hallpass.dev ${where}`;
   if (role === undefined) return new Failure(`${what}; ask a cluster admin`);

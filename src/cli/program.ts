@@ -29,6 +29,7 @@ const DECIDING: [command: string, decision: keyof typeof DECISIONS, about: strin
     'withdraw the access of a grant, or of an agent, until it is resumed',
   ],
   ['resume', 'Resume', 'GRANT|agentidentity/NAME', 'lift an earlier suspend'],
+  ['certify', 'Certify', 'agentidentity/NAME', 'certify that an agent is still wanted as it is'],
   ['revoke', 'Revoke', 'GRANT|agentidentity/NAME', 'end a grant, or all grants of an agent, for good'],
 ];
 

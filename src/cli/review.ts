@@ -1,10 +1,12 @@
-// approve, deny, suspend, resume, revoke: shows what somebody is about to decide on, asks, and makes the AgentReview, bound to the very
+// approve, deny, suspend, resume, certify, revoke: shows what somebody is about to decide on, asks, and makes the AgentReview, bound to the very
 // state that was shown.
 
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
+import type { ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, GROUP } from '../api/names.ts';
 import { agentReviews, DECISIONS, reviewSpec } from '../api/review.ts';
+import { answersFor } from '../policy/certification.ts';
 import { authorsOf, waysToActAs } from '../policy/reviews.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { describeGrant, describeIdentity } from './described.ts';
@@ -20,12 +22,23 @@ type Order = { decision: Decision; target: string; comment: string | undefined; 
 
 /** Decides about a grant or an identity, by the words that a person typed. */
 export async function review(where: ClusterOptions, terminal: Terminal, o: Order): Promise<ExitCode> {
-  const named = targetName(o.target);
-  if (named.kind === 'AgentIdentity' && (o.decision === 'Approve' || o.decision === 'Deny')) {
-    throw new Failure('only grants are approved or denied: use suspend, resume or revoke for an identity', EXIT.usage);
-  }
+  const named = about(o.decision, targetName(o.target));
   if (terminal.ask === undefined) mustNotAsk(o);
   return withCluster(where, (cluster) => reviewed(cluster, terminal, named, o));
+}
+
+/** What was named, as what this decision can be about. Throws where it can't. */
+function about(decision: Decision, named: TargetName): TargetName {
+  if (named.kind === 'AgentIdentity' && (decision === 'Approve' || decision === 'Deny')) {
+    throw new Failure(
+      'only grants are approved or denied: use suspend, resume, certify or revoke for an identity',
+      EXIT.usage,
+    );
+  }
+  if (decision !== 'Certify') return named;
+  if (named.kind === 'AgentGrant')
+    throw new Failure('only an identity is certified: use approve for a grant', EXIT.usage);
+  return { ...named, kind: 'AgentIdentity' };
 }
 
 async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName, o: Order): Promise<ExitCode> {
@@ -35,8 +48,9 @@ async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName,
       ? describeGrant(target.object, terminal.width)
       : describeIdentity(target.object, terminal.width);
   for (const line of description) terminal.tell(line);
-  await mustBeAllowed(cluster, target);
+  await mustBeAllowed(cluster, o.decision, target);
   if (target.kind === 'AgentGrant') await mustCount(cluster, o.decision, target.object);
+  else if (o.decision === 'Certify') await mustAnswerFor(cluster, target.object);
   for (const line of wrapped(`${o.decision}: ${DECISIONS[o.decision]}`, terminal.width)) terminal.tell(line);
 
   const comment = o.comment ?? (await terminal.ask?.('Why, in one line, for the record?')) ?? '';
@@ -75,17 +89,32 @@ function targetOf({ kind, object }: Target) {
 }
 
 /** Says before anything is asked what admission would refuse. */
-async function mustBeAllowed(cluster: Cluster, { kind, object }: Target): Promise<void> {
+async function mustBeAllowed(cluster: Cluster, decision: Decision, { kind, object }: Target): Promise<void> {
   const { name, namespace } = object.metadata;
   const resource = kind === 'AgentGrant' ? 'agentgrants' : 'agentidentities';
-  const [approve, create] = await Promise.all([
-    cluster.may({ verb: 'approve', group: GROUP, resource, namespace, name }),
+  const verbs = decision === 'Certify' ? ['certify', 'own'] : ['approve'];
+  const [create, ...decide] = await Promise.all([
     cluster.may({ verb: 'create', group: GROUP, resource: 'agentreviews', namespace }),
+    ...verbs.map((verb) => cluster.may({ verb, group: GROUP, resource, namespace, name })),
   ]);
-  if (approve && create) return;
-  const user = await cluster.user();
-  if (!approve) throw lacksRight({ verb: 'approve', resource, namespace, user });
+  if (create && decide.includes(true)) return;
+  const { username: user } = await cluster.user();
+  if (!decide.includes(true)) throw lacksRight({ verb: verbs[0] ?? '', resource, namespace, user });
   throw lacksRight({ verb: 'create', resource: 'agentreviews', namespace, user });
+}
+
+/** Says whether a certification would count: who makes it owns the agent, or holds the verb certify. */
+async function mustAnswerFor(cluster: Cluster, identity: ParsedIdentity): Promise<void> {
+  const { name, namespace } = identity.metadata;
+  const user = await cluster.user();
+  if (answersFor(identity, user)) return;
+  const right = { verb: 'certify', group: GROUP, resource: 'agentidentities', namespace, name };
+  if (await cluster.may(right)) return;
+  const owner = identity.spec ? `, its owner, ${identity.spec.owner.kind} ${identity.spec.owner.name},` : '';
+  throw new Failure(
+    `you (${user.username}) are not the owner of AgentIdentity ${namespace}/${name}, and your word would not count. Somebody else must${owner} or whoever holds the verb certify here, by ClusterRole hallpass-certifier`,
+    EXIT.no,
+  );
 }
 
 /** Says of what gives access whether it would count, by what is known of whoever runs the command. */
@@ -100,7 +129,7 @@ async function mustCount(cluster: Cluster, decision: Decision, grant: ParsedGran
     );
   }
   const authors = authorsOf(grant);
-  const user = await cluster.user();
+  const { username: user } = await cluster.user();
   const others =
     'Somebody else must: whoever holds the verb approve here, by ClusterRole hallpass-reviewer, wrote nothing of it, and may not act as one who did';
   if (authors.includes(user)) {

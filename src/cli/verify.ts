@@ -29,7 +29,7 @@ export async function verify(where: ClusterOptions, terminal: Terminal, o: { for
           'verify reads what gives access in every namespace',
           'hallpass-verifier',
           undefined,
-          await user(),
+          (await user()).username,
         );
       }
     };

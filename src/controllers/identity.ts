@@ -1,23 +1,26 @@
 // Reconciles one AgentIdentity: its ServiceAccount exists for as long as it does, and its status says what it can do.
 
 import { isServiceAccountOf, renderServiceAccount } from '../access/service-account.ts';
-import { EVENTS, type EventReason, type Reason } from '../api/conditions.ts';
+import { EVENTS, type EventReason } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type IdentityStatus, type ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, FINALIZER, ISSUER_ROLE, serviceAccountName } from '../api/names.ts';
 import { STATUS_LIMITS } from '../api/status.ts';
 import { isAlreadyExists, isNotFound } from '../kube/client.ts';
-import { setCondition } from '../kube/conditions.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { type ServiceAccount, serviceAccounts } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { type BlastRadius, blastRadius } from '../policy/blast-radius.ts';
+import { type Judgement, reviewStanding, reviewTimes } from '../policy/certification.ts';
 import { isEnforced } from '../policy/policies.ts';
+import { timestamp } from '../policy/schedule.ts';
 import { type StandingAccess, standingAccess, subjectKeysOf } from '../policy/standing.ts';
-import { printable } from '../text.ts';
+import type { AuthorCheck } from './authors.ts';
+import { certificationOf } from './certification.ts';
 import { type Cluster, enabledRole, INDEX } from './cluster.ts';
+import { conditionsOf, type Readiness, sameStatus } from './identity-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { policiesOf } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
@@ -25,14 +28,12 @@ import type { Stranded } from './stranded.ts';
 /** How soon a name that somebody else's ServiceAccount has is tried again, in milliseconds: only our own are watched. */
 const FOREIGN_RETRY = 10_000;
 
-type Readiness = { ready: boolean; reason: Reason; message: string; stalled?: boolean };
-
 export class IdentityReconciler {
   readonly #cluster: Cluster;
   readonly #deadlines: Deadlines;
   readonly #events: EventRecorder;
   readonly #metrics: GrantMetrics;
-
+  readonly #reviewers: AuthorCheck;
   readonly #stranded: Stranded;
 
   constructor(o: {
@@ -40,12 +41,14 @@ export class IdentityReconciler {
     deadlines: Deadlines;
     events: EventRecorder;
     metrics: GrantMetrics;
+    reviewers: AuthorCheck;
     stranded: Stranded;
   }) {
     this.#cluster = o.cluster;
     this.#deadlines = o.deadlines;
     this.#events = o.events;
     this.#metrics = o.metrics;
+    this.#reviewers = o.reviewers;
     this.#stranded = o.stranded;
   }
 
@@ -66,8 +69,18 @@ export class IdentityReconciler {
     this.#deadlines.set(key, end === undefined || expired ? undefined : new Date(end));
     if (identity.metadata.deletionTimestamp || expired) return this.#end(identity, expired);
     const { account, readiness } = await this.#ensureAccount(identity);
-    await this.#write(identity, readiness, account);
+    const judgement = await certificationOf(caches, this.#reviewers, identity);
+    this.#lookAgain(key, end, identity, judgement);
+    await this.#write(identity, readiness, account, judgement);
     return readiness.reason === 'ForeignObject' ? { requeueAfterMs: FOREIGN_RETRY } : undefined;
+  }
+
+  /** At its end, and when its certification comes to be due. */
+  #lookAgain(key: string, end: number | undefined, identity: ParsedIdentity, { certified }: Judgement): void {
+    const now = this.#cluster.clock.now().getTime();
+    const { remindAt, dueAt } = reviewTimes(identity, certified) ?? {};
+    const ahead = [end, remindAt, dueAt].filter((at) => at !== undefined && at > now).map(Number);
+    this.#deadlines.set(key, ahead.length > 0 ? new Date(Math.min(...ahead)) : undefined);
   }
 
   /** Every grant ends first, for good, then the ServiceAccount goes, then (when it is being deleted) the identity. */
@@ -173,22 +186,39 @@ export class IdentityReconciler {
     this.#cluster.caches.serviceAccounts.forget(metadata);
   }
 
-  async #write(identity: ParsedIdentity, readiness: Readiness, account: ServiceAccount | undefined): Promise<void> {
+  /** `judgement`: of its certification; left out while it ends, when none is wanted any more. */
+  async #write(
+    identity: ParsedIdentity,
+    readiness: Readiness,
+    account: ServiceAccount | undefined,
+    judgement: Judgement = { certified: identity.status, ask: [], rejected: [] },
+  ): Promise<void> {
     const { caches, client, clock } = this.#cluster;
     const { name, namespace = '', uid, resourceVersion, generation } = identity.metadata;
+    const { certifiedAt, certifiedBy } = judgement.certified;
+    const times = reviewTimes(identity, judgement.certified);
+    const review = reviewStanding(identity, judgement, clock.now().getTime());
     const standing = this.#standingAccess(identity);
     const active = caches.grants.byIndex(INDEX.agent, keyOf(identity.metadata)).filter(isActive);
     const status: IdentityStatus = {
       observedGeneration: generation,
       serviceAccount: account ? { name: account.metadata.name, uid: account.metadata.uid } : undefined,
+      certifiedAt,
+      certifiedBy,
+      reviewDueAt: times && timestamp(times.dueAt),
       activeGrants: active.length,
       blastRadius: active.length === 0 ? undefined : this.#blastRadius(identity, active),
       standingAccess: standing.length > 0 ? standing.slice(0, STATUS_LIMITS.standingAccess) : undefined,
-      conditions: conditionsOf(identity, readiness, standing, clock.now()),
+      conditions: conditionsOf(identity, readiness, standing, review, clock.now()),
     };
-    if (JSON.stringify(ordered(status)) === JSON.stringify(ordered(identity.status))) return;
+    if (sameStatus(status, identity.status)) return;
     const body = { ...identity, spec: undefined, metadata: { name, namespace, uid, resourceVersion }, status };
     caches.identities.observe(await client.replace(agentIdentities, body, { subresource: 'status' }));
+    if (certifiedBy && certifiedBy.uid !== identity.status.certifiedBy?.uid) {
+      this.#note(identity, 'Certified', `${certifiedBy.reviewer} certified it (AgentReview ${certifiedBy.review})`);
+    }
+    const before = identity.status.conditions?.find(({ type }) => type === 'ReviewDue')?.reason;
+    if (review?.due && review.reason !== before) this.#note(identity, review.reason, review.message);
   }
 
   #standingAccess({ metadata }: ParsedIdentity): StandingAccess[] {
@@ -232,43 +262,4 @@ export class IdentityReconciler {
 
 function isActive({ status }: ParsedGrant): boolean {
   return status.phase === 'Active';
-}
-
-function conditionsOf(
-  { metadata, status }: ParsedIdentity,
-  readiness: Readiness,
-  standing: StandingAccess[],
-  now: Date,
-) {
-  const { ready, reason, message, stalled } = readiness;
-  const observedGeneration = metadata.generation;
-  const also = ready ? undefined : stalled ? 'Stalled' : 'Reconciling';
-  let conditions = (status.conditions ?? []).filter(
-    ({ type }) => !['Reconciling', 'Stalled'].includes(type) || type === also,
-  );
-  const set = (type: string, is: boolean, why: Reason, text: string) => {
-    const limited = printable(text, STATUS_LIMITS.message);
-    conditions = setCondition(
-      conditions,
-      { type, status: is ? 'True' : 'False', reason: why, message: limited, observedGeneration },
-      now,
-    );
-  };
-  set('Ready', ready, reason, message);
-  if (also) set(also, true, reason, message);
-  const listed = standing.slice(0, 5).map(({ binding, namespace, name, role, subject }) => {
-    return `${binding} ${namespace ? `${namespace}/` : ''}${name} gives ${role} to ${subject}`;
-  });
-  const more = standing.length > 5 ? `; and ${standing.length - 5} more` : '';
-  if (standing.length > 0) set('StandingAccess', true, 'RightsFound', listed.join('; ') + more);
-  else set('StandingAccess', false, 'NoRightsFound', 'no binding but those of its grants gives it rights');
-  return conditions;
-}
-
-/** The same value with its keys sorted and without undefined fields, so that equal statuses read alike. */
-function ordered(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(ordered);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).filter(([, field]) => field !== undefined);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [key, ordered(field)]));
 }

@@ -2,7 +2,7 @@
 
 import { isTerminal, PHASES, WARNING_REASONS } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
-import { agentIdentities } from '../api/identity.ts';
+import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import { Evaluator } from '../cel/evaluator.ts';
 import { type Controller, startController } from '../kube/controller.ts';
 import { Deadlines } from '../kube/deadlines.ts';
@@ -110,6 +110,7 @@ export function startControllers(o: Options): {
     deadlines: identityEnds,
     events,
     metrics,
+    reviewers: authors,
     stranded: new Stranded({ cluster, resource: agentIdentities, wake: (key) => queues.identities.add(key) }),
   });
 
@@ -187,6 +188,7 @@ export function startControllers(o: Options): {
     start('reviewers', 1, async () => {
       authors.forget();
       for (const { metadata } of caches.grants.list().filter(waitsForReviewers)) queues.grants.add(keyOf(metadata));
+      for (const { metadata } of caches.identities.list().filter(isDue)) queues.identities.add(keyOf(metadata));
       return undefined;
     }),
   ];
@@ -209,6 +211,11 @@ export function startControllers(o: Options): {
 /** Whether a policy that only warns would refuse the grant. */
 function isWarned({ status }: ParsedGrant): boolean {
   return (status.warnings ?? []).some(({ reason }) => !WARNING_REASONS.some((own) => own === reason));
+}
+
+/** Whether somebody has to certify the identity, who may have been let to only now. */
+function isDue({ status }: ParsedIdentity): boolean {
+  return (status.conditions ?? []).some(({ type, status }) => type === 'ReviewDue' && status === 'True');
 }
 
 /** Whether its verdict hangs on what its reviewers may do. */

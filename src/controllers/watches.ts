@@ -150,6 +150,11 @@ export function watchChanges(o: {
     if (initial || !object.spec) return;
     const { target, decision } = object.spec;
     const ref = { namespace: object.metadata.namespace, name: target.name };
+    if (decision === 'Certify') {
+      // What that changes for its grants, the identity's status will say.
+      queues.identities.add(keyOf(ref));
+      return;
+    }
     const ofAgent = target.kind === 'AgentIdentity';
     const found = ofAgent ? caches.grants.byIndex(INDEX.agent, keyOf(ref)) : [caches.grants.get(ref) ?? []].flat();
     enqueueGrants(found.filter(isOpen), isStop(decision) ? URGENT : NORMAL);
@@ -292,6 +297,7 @@ function concernsGrants({ type, object, previous }: CacheEvent<ParsedIdentity>):
     previous?.metadata.deletionTimestamp !== object.metadata.deletionTimestamp ||
     // Conditions may go by them.
     !isDeepStrictEqual(previous?.metadata.labels, object.metadata.labels) ||
-    previous?.status.serviceAccount?.uid !== object.status.serviceAccount?.uid
+    previous?.status.serviceAccount?.uid !== object.status.serviceAccount?.uid ||
+    previous?.status.certifiedAt !== object.status.certifiedAt
   );
 }

@@ -26,6 +26,10 @@ export type DecisionRecord = {
   expiresAt: string | undefined;
   inputs: {
     identity: Version | undefined;
+    /** When the agent was certified last, if ever. */
+    certifiedAt: string | undefined;
+    /** What was known of the Job or Pod that access ends with. */
+    task: Snapshot['task'];
     receipt: string | undefined;
     policies: Version[];
     /** Every review about the grant or its agent, whether it counts or not. */
@@ -63,6 +67,8 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
     expiresAt: verdict.term && timestamp(verdict.term.end),
     inputs: {
       identity: identity && version(identity),
+      certifiedAt: identity?.status.certifiedAt,
+      task: snapshot.task,
       receipt: receipt?.metadata.name,
       policies: policiesOf(snapshot).map(version),
       reviews: [...reviews.ofIdentity, ...reviews.ofGrant].map(version),

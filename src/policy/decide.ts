@@ -12,6 +12,7 @@ import type { Question } from '../cel/question.ts';
 import { type Access, requestedAccess } from './access.ts';
 import { type Approval, approvalsOf, approvalWarnings, candidates } from './approvals.ts';
 import { authorsWarnings, mustAskAuthors } from './authors.ts';
+import { dueAhead } from './certification.ts';
 import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
@@ -213,7 +214,7 @@ function weigh(snapshot: Snapshot): Verdict {
     approvals: approvalsOf(input),
     passingSince: undefined,
   };
-  const identityEnd = time(identity?.spec?.expiresAt);
+  const identityEnd = earliest(time(identity?.spec?.expiresAt), dueAhead(identity, now));
   const news = warnings.map((warning) => warning.nextCheck);
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);

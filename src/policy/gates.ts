@@ -10,6 +10,7 @@ import { type Access, describeRule } from './access.ts';
 import { approvalGate } from './approvals.ts';
 import { authorsGate, authorsKnown } from './authors.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
+import { certificationGate } from './certification.ts';
 import { conditionGate } from './conditions.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { isEnforced, policyGate } from './policies.ts';
@@ -255,6 +256,7 @@ const ASK: Record<Gate, Ask> = {
   spec: specGate,
   agent: identityGate,
   stops: stopGate,
+  certification: certificationGate,
   signals: signalGate,
   boundary: boundaryGate,
   policies: policyGate,

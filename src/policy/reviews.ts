@@ -3,6 +3,7 @@
 
 import { MOST_AUTHORS, type ParsedGrant } from '../api/grant.ts';
 import { isAgentUser, serviceAccountOf } from '../api/names.ts';
+import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printableUser } from '../text.ts';
@@ -38,12 +39,16 @@ export function readable(reviews: ParsedReview[]): Review[] {
 /** Why this is no review by a person who may make one; undefined when it is. */
 export function strangerProblem(
   { grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>,
-  { stamps: { reviewer } }: Review,
+  review: Review,
 ): string | undefined {
+  return accountProblem(namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [], review);
+}
+
+/** Why a review does not count since a ServiceAccount made it, under these policies of its namespace; agents' never do. */
+export function accountProblem(policies: ParsedPolicy[], { stamps: { reviewer } }: Review): string | undefined {
   const account = serviceAccountOf(reviewer.username);
   if (!account) return undefined;
   if (isAgentUser(reviewer.username)) return `${reviewer.username} is an agent, and agents review nothing`;
-  const policies = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
   const named = policies
     .filter(isEnforced)
     .some(({ spec }) =>

@@ -18,7 +18,10 @@ const stamp = mutating({
 });
 
 const plural = "(object.spec.target.kind == 'AgentGrant' ? 'agentgrants' : 'agentidentities')";
-const mayApprove = `authorizer.group('${GROUP}').resource(${plural}).namespace(request.namespace).name(object.spec.target.name).check('approve').allowed()`;
+const may = (verb: string) =>
+  `authorizer.group('${GROUP}').resource(${plural}).namespace(request.namespace).name(object.spec.target.name).check('${verb}').allowed()`;
+/** Who owns an agent stands in the identity, which admission can't read: `own` lets its holder say so, and hallpass judges. */
+const mayDecide = `(object.spec.decision == 'Certify' ? ${may('certify')} || ${may('own')} : ${may('approve')})`;
 
 const reviewed = validating({
   name: 'hallpass-reviews',
@@ -30,10 +33,10 @@ const reviewed = validating({
         'stamps must say who made the decision. The MutatingAdmissionPolicy hallpass-reviewers sets them and did not run: a cluster admin restores it with kubectl apply -k deploy/guards',
     },
     {
-      holds: `request.operation != "CREATE" || ${mayApprove}`,
+      holds: `request.operation != "CREATE" || ${mayDecide}`,
       message:
-        'who reviews needs the verb approve on what the review is about: a cluster admin binds ClusterRole hallpass-reviewer in its namespace',
-      says: `"you may not review " + ${plural} + " " + object.spec.target.name + " in namespace " + request.namespace + ": it takes the verb approve on it; a cluster admin binds ClusterRole hallpass-reviewer to you in that namespace"`,
+        'who reviews needs the verb approve on what the review is about, who certifies the verb certify or own: a cluster admin binds ClusterRole hallpass-reviewer, hallpass-certifier or hallpass-owner in its namespace',
+      says: `"you may not review " + ${plural} + " " + object.spec.target.name + " in namespace " + request.namespace + (object.spec.decision == "Certify" ? ": to certify takes the verb certify on it, or own for its owner; a cluster admin binds ClusterRole hallpass-certifier or hallpass-owner to you in that namespace" : ": it takes the verb approve on it; a cluster admin binds ClusterRole hallpass-reviewer to you in that namespace")`,
     },
     {
       holds: 'request.operation != "CREATE" || object.metadata.?ownerReferences.orValue([]).size() == 0',

@@ -153,7 +153,12 @@ const agent = fc
     maxActiveGrants: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
     namespaces: fc.option(fc.constantFrom(['team-a'], ['team-a', 'team-b']), { nil: undefined }),
   })
-  .map((boundary) => identity({ spec: { boundary: JSON.parse(JSON.stringify(boundary)) } }));
+  .chain((boundary) =>
+    fc.constantFrom(undefined, undefined, { every: '20m' }, { every: '40m' }).map((review) => {
+      const spec = JSON.parse(JSON.stringify({ boundary, review }));
+      return identity({ spec, metadata: { creationTimestamp: '2026-03-01T12:00:00Z' } });
+    }),
+  );
 
 const conditions = fc.constantFrom(
   undefined,
@@ -340,6 +345,26 @@ describe('the decision, by law', () => {
       if (term && notAfter && !isLive(input)) expect(term.end).to.be.at.most(Date.parse(notAfter));
     }),
   );
+
+  it('gives no more to an agent that is to be certified, and the more often the less', () => {
+    const certifiedEvery = (input: Snapshot, every: string): Snapshot => {
+      const { identity: of } = input;
+      return of?.spec ? { ...input, identity: { ...of, spec: { ...of.spec, review: { every } } } } : input;
+    };
+    fc.assert(
+      fc.property(
+        snapshots,
+        fc.integer({ min: 1, max: 80 }),
+        fc.integer({ min: 0, max: 80 }),
+        (input, minutes, more) => {
+          const often = decide(certifiedEvery(input, `${minutes}m`));
+          const seldom = decide(certifiedEvery(input, `${minutes + more}m`));
+          if (often.phase === 'Active') expect(seldom.phase).to.equal('Active');
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
 
   it('gives no more, and nothing for longer, to a grant that also ends with a task', () => {
     fc.assert(
