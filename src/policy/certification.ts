@@ -52,7 +52,8 @@ export function reviewTimes(
   { metadata, spec }: ParsedIdentity,
   { certifiedAt }: Certified,
 ): { remindAt: number; dueAt: number } | undefined {
-  if (spec?.review === undefined) return undefined;
+  // What the API server has not stored yet, such as a manifest, was not created: its first period is still to begin.
+  if (spec?.review === undefined || metadata.creationTimestamp === undefined) return undefined;
   const every = milliseconds(spec.review.every);
   const dueAt = Math.max(time(metadata.creationTimestamp), time(certifiedAt)) + every;
   return { remindAt: dueAt - Math.min(every / 2, Math.max(every / 10, LEAST_NOTICE)), dueAt };

@@ -129,6 +129,8 @@ describe('the certification of an agent', () => {
     expect(of('90m')?.dueAt).to.equal(NOON + 30 * MINUTE);
     expect(of('90m', { certifiedAt: '2026-03-01T11:30:00Z' })?.dueAt).to.equal(NOON + HOUR);
     expect(reviewTimes(identity(), {})).to.equal(undefined);
+    const manifest = identity({ spec: { review: { every: '90m' } } });
+    expect(reviewTimes(manifest, {}), 'of what is not created yet').to.equal(undefined);
   });
 
   it('is called for in the last tenth of the period, a day before at least, and half of a short period at most', () => {
