@@ -5,7 +5,7 @@ import { Cache } from '../../../src/kube/cache.ts';
 import { jobs, pods } from '../../../src/kube/kinds.ts';
 import { silentLog } from '../../../src/kube/log.ts';
 import { jobEnd } from '../../../src/policy/task.ts';
-import { configMapsOf, grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
+import { configMapsOf, grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 
 /** What the docs promise from the end of the task to the refusal, in milliseconds. */
 const PROMISED = 1_000;
@@ -201,6 +201,9 @@ describe('access that ends with a task', function () {
     expect(narrowed?.status.expiresAt).to.equal(before.status.expiresAt);
     expect(narrowed?.status.receipt).to.not.equal(before.status.receipt);
 
+    // Until then, taking the edit back would go on with what there was.
+    const first = { namespace: SYSTEM_NAMESPACE, name: before.status.receipt ?? '' };
+    await stage().until(stage().seen.receipts, first, (now) => now?.status.outcome === 'Superseded');
     await edit(null);
     // The request that it was first: used, and not to be had by taking the task out again.
     const denied = await stage().phase(ref, 'Denied', 'RequestAlreadyUsed');
