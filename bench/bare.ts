@@ -4,9 +4,10 @@ import { randomUUID } from 'node:crypto';
 import {
   deadlineSeconds,
   type GrantKey,
+  jobAsOwner,
+  renderBinding,
   renderJob,
   renderRole,
-  renderRoleBinding,
   renderSubjects,
 } from '../src/access/grant-objects.ts';
 import { renderReceipt } from '../src/access/receipts.ts';
@@ -59,8 +60,8 @@ async function issueOne({ operator }: Lab, grant: ParsedGrant): Promise<BareGran
   });
   const job = await operator.create(jobs, renderJob(key, namespace, deadlineSeconds(end, now), 'hallpass'));
   const role = await operator.create(roles, renderRole(key, namespace, access.rules));
-  const owner = { name: job.metadata.name, uid: job.metadata.uid };
-  const binding = await operator.create(roleBindings, renderRoleBinding(key, namespace, owner));
+  const owner = jobAsOwner(job.metadata);
+  const binding = await operator.create(roleBindings, renderBinding(key, namespace, owner));
   const created = [
     { kind: 'Job', metadata: job.metadata },
     { kind: 'Role', metadata: role.metadata },

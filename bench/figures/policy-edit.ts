@@ -1,6 +1,6 @@
 // How soon an edit of a policy that concerns every grant has taken the access of all, over a client that only deletes the bindings.
 import { setTimeout as delay } from 'node:timers/promises';
-import { renderRoleBinding } from '../../src/access/grant-objects.ts';
+import { jobAsOwner, renderBinding } from '../../src/access/grant-objects.ts';
 import { API_VERSION, grantUidOf, LABELS } from '../../src/api/names.ts';
 import { agentPolicies } from '../../src/api/policy.ts';
 import { jobs, roleBindings } from '../../src/kube/kinds.ts';
@@ -38,7 +38,7 @@ async function bindBare({ operator, admin }: Lab): Promise<{ namespace: string; 
       name: labels[LABELS.grantName] ?? '',
       uid: grantUid,
     };
-    await operator.create(roleBindings, renderRoleBinding(grant, namespace, { name, uid }));
+    await operator.create(roleBindings, renderBinding(grant, namespace, jobAsOwner({ name, uid })));
     return { namespace, name };
   });
 }

@@ -1,8 +1,8 @@
-// What gives one grant's access in one namespace: a Role, a RoleBinding, and the Job that takes the binding down
-// when hallpass can't.
+// What gives one grant's access in one place: a Role and a RoleBinding in a namespace, a ClusterRole and a ClusterRoleBinding in
+// the whole cluster; and the Job that takes the binding down when hallpass can't.
 
 import type { V1Job } from '@kubernetes/client-node';
-import { grantLabels, grantObjectName, LABELS, serviceAccountName } from '../api/names.ts';
+import { grantLabels, grantObjectName, LABELS, SYSTEM_NAMESPACE, serviceAccountName } from '../api/names.ts';
 
 /** A rule as RBAC stores it. */
 export type Rule = {
@@ -15,7 +15,10 @@ export type Rule = {
 
 export type GrantKey = { namespace: string; name: string; uid: string };
 
-type Metadata = { name: string; namespace: string; labels: Record<string, string> };
+type Metadata = { name: string; namespace: string | undefined; labels: Record<string, string> };
+
+/** An object as an owner: what it owns goes when it does. */
+export type Owner = { apiVersion: string; kind: string; name: string; uid: string };
 
 /**
  * How long after a grant's end its Job fires, in milliseconds: late enough that a living hallpass has withdrawn the access long
@@ -26,37 +29,53 @@ export const DEAD_MAN_SLACK = 5_000;
 /** A Job that started later than planned fires later; its deadline is corrected when it is off by more than this. */
 const DEADLINE_TOLERANCE = 2_000;
 
-/** Name and labels of a grant's objects, alike in each namespace. */
-export function grantMetadata(grant: GrantKey, namespace: string): Metadata {
+/** Name and labels of a grant's objects, alike in each namespace; without one, of what is in none. */
+export function grantMetadata(grant: GrantKey, namespace: string | undefined): Metadata {
   return { name: grantObjectName(grant.uid), namespace, labels: grantLabels(grant) };
 }
 
-export function renderRole(grant: GrantKey, namespace: string, rules: Rule[]) {
+/** The Role, or without a namespace the ClusterRole. */
+export function renderRole(grant: GrantKey, namespace: string | undefined, rules: Rule[]) {
   return { metadata: grantMetadata(grant, namespace), rules };
 }
 
 /**
- * The binding as it is created: owned by the Job, so that it goes when the Job does, and naming nobody yet. The agent is
- * added under the uid of this binding, which no leader that was overtaken can do to another's.
+ * The binding as it is created: owned by what goes when the Job does, and naming nobody yet. The agent is added under the uid of
+ * this binding, which no leader that was overtaken can do to another's.
  */
-export function renderRoleBinding(grant: GrantKey, namespace: string, job: { name: string; uid: string }) {
+export function renderBinding(grant: GrantKey, namespace: string | undefined, owner: Owner) {
   const metadata = grantMetadata(grant, namespace);
+  const kind = namespace === undefined ? 'ClusterRole' : 'Role';
   return {
-    metadata: {
-      ...metadata,
-      ownerReferences: [
-        {
-          apiVersion: 'batch/v1',
-          kind: 'Job',
-          name: job.name,
-          uid: job.uid,
-          controller: false,
-          blockOwnerDeletion: false,
-        },
-      ],
-    },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+    metadata: { ...metadata, ownerReferences: [ownedBy(owner)] },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: metadata.name },
     subjects: [],
+  };
+}
+
+/** A Job as the owner of a binding in its namespace. */
+export function jobAsOwner({ name, uid }: { name: string; uid: string }): Owner {
+  return { apiVersion: 'batch/v1', kind: 'Job', name, uid };
+}
+
+/** The IPAddress of a Service as the owner of a ClusterRoleBinding. */
+export function addressAsOwner({ name, uid }: { name: string; uid: string }): Owner {
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', name, uid };
+}
+
+function ownedBy(owner: Owner) {
+  return { ...owner, controller: false, blockOwnerDeletion: false };
+}
+
+/**
+ * What joins a ClusterRoleBinding to its Job. Nothing in a namespace can own what is in none; but a Service has an address, that
+ * address is an IPAddress, which is in no namespace, and the API server removes it with the Service. So the Job owns this Service,
+ * and its IPAddress owns the binding. It selects no pods, and nothing answers at its address.
+ */
+export function renderService(grant: GrantKey, job: { name: string; uid: string }) {
+  return {
+    metadata: { ...grantMetadata(grant, SYSTEM_NAMESPACE), ownerReferences: [ownedBy(jobAsOwner(job))] },
+    spec: { type: 'ClusterIP', ipFamilyPolicy: 'SingleStack', ports: [{ port: 1, protocol: 'TCP' }] },
   };
 }
 
@@ -67,19 +86,26 @@ export function renderSubjects(identity: { namespace: string; name: string }) {
 
 /**
  * The dead-man Job. It never runs a pod (parallelism 0). When its deadline passes, the Job controller ends it, the TTL controller
- * deletes it, and the garbage collector deletes the binding it owns: all of them core Kubernetes. Its template would
+ * deletes it (or the controller of CronJobs, for a `reaper`), and the garbage collector deletes what it owns: all of them core
+ * Kubernetes. Its template would
  * pass the restricted Pod Security Standard, since some admission policies judge templates.
  *
  * Its selector is our label instead of the generated one: the Job controller adopts every pod that the selector fits, and
  * ends no Job before the last of them has ended. A guard keeps pods with our label from being made.
  */
-export function renderJob(grant: GrantKey, namespace: string, deadlineSeconds: number, image: string) {
+export function renderJob(
+  grant: GrantKey,
+  namespace: string,
+  deadlineSeconds: number,
+  image: string,
+  reaper?: { name: string; uid: string },
+) {
   return {
-    metadata: grantMetadata(grant, namespace),
+    metadata: { ...grantMetadata(grant, namespace), ...reapedBy(reaper).metadata },
     spec: {
       parallelism: 0,
       activeDeadlineSeconds: deadlineSeconds,
-      ttlSecondsAfterFinished: 0,
+      ...reapedBy(reaper).spec,
       backoffLimit: 0,
       manualSelector: true,
       selector: { matchLabels: { [LABELS.grant]: grant.uid } },
@@ -108,6 +134,18 @@ export function renderJob(grant: GrantKey, namespace: string, deadlineSeconds: n
       },
     } satisfies V1Job['spec'],
   };
+}
+
+/**
+ * What has a Job deleted once it has failed: the time to live or, where there is a `reaper`, the CronJob that keeps no failed Jobs.
+ * The time to live deletes in the foreground, so that an object of anybody's that claims to depend on a Service of the Job would be
+ * waited for; a CronJob deletes in the background.
+ */
+export function reapedBy(reaper?: { name: string; uid: string }) {
+  if (!reaper) return { metadata: {}, spec: { ttlSecondsAfterFinished: 0 } };
+  const { name, uid } = reaper;
+  const owner = { apiVersion: 'batch/v1', kind: 'CronJob', name, uid, controller: true, blockOwnerDeletion: false };
+  return { metadata: { ownerReferences: [owner] }, spec: {} };
 }
 
 /** The deadline of a Job, in whole seconds, that fires DEAD_MAN_SLACK after `end` when it starts at `start`. Never below 1. */

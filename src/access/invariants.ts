@@ -6,8 +6,17 @@ import type { ParsedIdentity } from '../api/identity.ts';
 import { FINALIZER, grantUidOf, isAgentUser, LABELS, SYSTEM_NAMESPACE } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
-import type { ClusterRoleBinding, Job, Role, RoleBinding, ServiceAccount, StoredPolicyRule } from '../kube/kinds.ts';
+import type {
+  ClusterRoleBinding,
+  Job,
+  Role,
+  RoleBinding,
+  Service,
+  ServiceAccount,
+  StoredPolicyRule,
+} from '../kube/kinds.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
+import { isOwnedBy, placesOfObject } from './drift.ts';
 
 /** How long after a grant's end its dead-man Job may fire at the latest, in milliseconds: its slack, and whole seconds. */
 const DEAD_MAN = 8_000;
@@ -18,7 +27,10 @@ export type Everything = {
   receipts: ParsedReceipt[];
   identities: ParsedIdentity[];
   jobs: Job[];
+  /** Those in hallpass's own namespace. */
+  services: Service[];
   roles: Role[];
+  clusterRoles: Role[];
   roleBindings: RoleBinding[];
   clusterRoleBindings: ClusterRoleBinding[];
   /** Those with the label of an identity. */
@@ -32,6 +44,7 @@ type Seen = {
   grants: ParsedGrant[];
   receipts: Receipt[];
   jobs: Map<string, Job>;
+  services: Map<string, Service>;
   roles: Map<string, Role>;
   bindings: Map<string, RoleBinding>;
 };
@@ -49,8 +62,9 @@ export function violations(all: Everything, now: number): string[] {
     grants: all.grants,
     receipts,
     jobs: ours(all.jobs),
-    roles: ours(all.roles),
-    bindings: ours(all.roleBindings),
+    services: ours(all.services),
+    roles: ours([...all.roles, ...all.clusterRoles]),
+    bindings: ours([...all.roleBindings, ...all.clusterRoleBindings]),
   };
   const identityUids = new Set(all.identities.map(({ metadata }) => metadata.uid));
   return [
@@ -88,34 +102,40 @@ function missing(grant: ParsedGrant, seen: Seen): string[] {
   const end = Date.parse(receipt.spec.expiresAt);
   if (end <= seen.now - 1_000) found.push(`${name} is past its end ${receipt.spec.expiresAt}`);
   for (const { namespace, rules } of receipt.spec.access) {
-    const key = `${namespace}/hallpass-${grant.metadata.uid}`;
-    const job = seen.jobs.get(key);
+    const object = `hallpass-${grant.metadata.uid}`;
+    const key = keyOf({ namespace, name: object });
+    const deadMan = keyOf({ namespace: namespace ?? SYSTEM_NAMESPACE, name: object });
+    const place = namespace ?? 'the whole cluster';
+    const job = seen.jobs.get(deadMan);
+    const service = seen.services.get(deadMan);
     const role = seen.roles.get(key);
     const binding = seen.bindings.get(key);
     if (!job || !role || !binding) {
       found.push(
-        `${name} lacks ${[!job && 'Job', !role && 'Role', !binding && 'RoleBinding'].filter(Boolean)} in ${namespace}`,
+        `${name} lacks ${[!job && 'Job', !role && 'Role', !binding && 'RoleBinding'].filter(Boolean)} in ${place}`,
       );
       continue;
     }
     if (JSON.stringify(role.rules.map(shape)) !== JSON.stringify(rules.map(shape))) {
-      found.push(`${name}: its Role in ${namespace} has other rules than its receipt`);
+      found.push(`${name}: its Role in ${place} has other rules than its receipt`);
     }
     const agent = `ServiceAccount ${grant.metadata.namespace}/hallpass-${receipt.spec.agent.name}`;
     const subjects = (binding.subjects ?? []).map((each) => `${each.kind} ${each.namespace}/${each.name}`);
-    if (subjects.join() !== agent)
-      found.push(`${name}: its binding in ${namespace} names ${subjects.join() || 'nobody'}`);
-    if (binding.roleRef.kind !== 'Role' || binding.roleRef.name !== role.metadata.name) {
-      found.push(`${name}: its binding in ${namespace} binds ${binding.roleRef.kind} ${binding.roleRef.name}`);
+    if (subjects.join() !== agent) found.push(`${name}: its binding in ${place} names ${subjects.join() || 'nobody'}`);
+    if (
+      binding.roleRef.kind !== (namespace === undefined ? 'ClusterRole' : 'Role') ||
+      binding.roleRef.name !== role.metadata.name
+    ) {
+      found.push(`${name}: its binding in ${place} binds ${binding.roleRef.kind} ${binding.roleRef.name}`);
     }
-    if (!binding.metadata.ownerReferences?.some(({ uid }) => uid === job.metadata.uid)) {
-      found.push(`${name}: its binding in ${namespace} would outlive its Job`);
+    if (!isOwnedBy(binding, { job, service })) {
+      found.push(`${name}: its binding in ${place} would outlive its Job`);
     }
-    if (job.spec.parallelism !== 0) found.push(`${name}: its Job in ${namespace} would run pods`);
+    if (job.spec.parallelism !== 0) found.push(`${name}: its Job in ${place} would run pods`);
     const fires = Date.parse(job.status?.startTime ?? '') + (job.spec.activeDeadlineSeconds ?? Infinity) * 1000;
-    if (fires < end) found.push(`${name}: its Job in ${namespace} fires before its end`);
+    if (fires < end) found.push(`${name}: its Job in ${place} fires before its end`);
     if (fires > end + DEAD_MAN)
-      found.push(`${name}: its Job in ${namespace} fires ${(fires - end) / 1000} s after its end`);
+      found.push(`${name}: its Job in ${place} fires ${(fires - end) / 1000} s after its end`);
   }
   return found;
 }
@@ -128,7 +148,8 @@ function excess(grant: ParsedGrant, seen: Seen): string[] {
       .filter((object) => uidOf(object) === grant.metadata.uid)
       .map(({ metadata }) => `${phase ?? 'new'} grant ${keyOf(grant.metadata)} has a ${kind} in ${metadata.namespace}`);
   const bindings = of(seen.bindings, 'RoleBinding');
-  return phase === 'Suspended' ? bindings : [...bindings, ...of(seen.roles, 'Role'), ...of(seen.jobs, 'Job')];
+  const rest = [...of(seen.roles, 'Role'), ...of(seen.jobs, 'Job'), ...of(seen.services, 'Service')];
+  return phase === 'Suspended' ? bindings : [...bindings, ...rest];
 }
 
 /** 4: nothing that was made for a grant is without that grant, and without a receipt that speaks of its namespace. */
@@ -137,6 +158,7 @@ function orphans(seen: Seen): string[] {
   const found: string[] = [];
   for (const [kind, objects] of [
     ['Job', seen.jobs],
+    ['Service', seen.services],
     ['Role', seen.roles],
     ['RoleBinding', seen.bindings],
   ] as const) {
@@ -144,7 +166,8 @@ function orphans(seen: Seen): string[] {
       const uid = uidOf(object);
       if (!uids.has(uid)) found.push(`${kind} ${key} has outlived its grant`);
       const receipt = seen.receipts.find(({ spec, status }) => spec.grant.uid === uid && status.outcome === undefined);
-      if (!receipt?.spec.access.some(({ namespace }) => namespace === object.metadata.namespace)) {
+      const at = placesOfObject(kind, object.metadata.namespace);
+      if (!receipt?.spec.access.some(({ namespace }) => at.includes(namespace))) {
         found.push(`${kind} ${key} is in no open receipt`);
       }
     }
@@ -192,7 +215,7 @@ function records({ grants, receipts }: Seen): string[] {
 /** 1: nobody's binding but a grant's names an agent's ServiceAccount. */
 function strays(binding: RoleBinding, { bindings }: Seen): string[] {
   const { metadata, subjects = [] } = binding;
-  if (bindings.has(keyOf(metadata)) && metadata.namespace !== undefined) return [];
+  if (bindings.has(keyOf(metadata))) return [];
   const agents = subjects.filter(({ kind, name, namespace }) =>
     kind === 'ServiceAccount'
       ? name.startsWith('hallpass-') && namespace !== SYSTEM_NAMESPACE

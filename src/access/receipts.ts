@@ -7,6 +7,9 @@ import { receiptName, restrictionsDigest } from '../api/request.ts';
 import { printable, printableUser } from '../text.ts';
 import type { GrantKey, Rule } from './grant-objects.ts';
 
+/** Rules and where they hold; without a namespace, the whole cluster. */
+type Given = { namespace?: string | undefined; rules: Rule[] };
+
 /** The receipt as it is created, before the first right exists. Times are RFC 3339. */
 export function renderReceipt(o: {
   grant: GrantKey;
@@ -14,7 +17,7 @@ export function renderReceipt(o: {
   specHash: string;
   stamps: GrantStamps;
   agentUid: string;
-  access: { namespace: string; rules: Rule[] }[];
+  access: Given[];
   startTime: string;
   expiresAt: string;
   /** Id of the decision by which it is given. */
@@ -56,12 +59,12 @@ function shown(username: string): string {
 }
 
 /** What is given, in a line for people: `get,list pods,deployments.apps in demo,demo-other; delete pods named web in demo`. */
-function summaryOf(access: { namespace: string; rules: Rule[] }[]): string {
+function summaryOf(access: Given[]): string {
   const places = new Map<string, string[]>();
   for (const { namespace, rules } of access) {
     for (const rule of rules) {
       const what = ruleInWords(rule);
-      places.set(what, [...(places.get(what) ?? []), namespace]);
+      places.set(what, [...(places.get(what) ?? []), namespace ?? 'the whole cluster']);
     }
   }
   const parts = [...places].map(([what, namespaces]) => `${what} in ${[...new Set(namespaces)].join(',')}`);

@@ -24,7 +24,7 @@ export const REASONS = {
   AgentExpired: 'The AgentIdentity has passed its expiresAt, which ended its grants for good.',
   AgentDeleted: 'The AgentIdentity was deleted, which ended its grants for good.',
   OutsideBoundary:
-    'A permission names a namespace outside the boundary of the AgentIdentity. Widen boundary.namespaces or narrow the permission.',
+    'A permission names a namespace outside the boundary of the AgentIdentity, or is for the whole cluster without its clusterScope. Widen the boundary or narrow the permission.',
   DurationExceedsBoundary:
     'The grant would last longer than boundary.maxGrantDuration of the AgentIdentity, or, where that is left out, than 2160h. Ask for less time.',
   TooSensitive:
@@ -38,6 +38,8 @@ export const REASONS = {
   Frozen: 'An AgentPolicy has stopped all access by spec.freeze. It comes back when that is taken out.',
   ExceedsPolicyLimit:
     'The grant goes beyond a limit of an AgentPolicy: it would last too long, or its agent has as many active grants as are allowed. Ask for less, or wait.',
+  ClusterScopeRefused:
+    'A permission is for the whole cluster, and no AgentPolicy allows it by name (spec.allow with scope: Cluster; verbs that write one by one). Ask for it in namespaces, or have it allowed.',
   WildcardRefused:
     'A permission has a wildcard that no AgentPolicy allows. Name what is needed, or have the wildcard allowed.',
   DeniedByPolicy:
@@ -52,10 +54,12 @@ export const REASONS = {
   NamespaceTerminating: 'A target namespace is being deleted: nothing can be created in it.',
   NamespaceNotEnabled:
     'In a target namespace hallpass was not given the right to issue. Whoever may do so applies deploy/namespace there; the message has the command.',
+  ClusterScopeNotEnabled:
+    'A permission is for the whole cluster, and hallpass was not given the right to issue there. A cluster admin applies deploy/cluster-scope; the message has the command.',
   ConsentMissing:
     'A target namespace other than the own one does not name it in the annotation hallpass.dev/accepts-grants-from. Whoever may patch that Namespace adds it; the built-in role admin may not.',
   ExceedsCeiling:
-    'A permission goes beyond hallpass-grantable as bound in the target namespace. Ask for less, or add to the ceiling; the message has the command.',
+    'A permission goes beyond hallpass-grantable as bound in the target namespace, or hallpass-grantable-cluster for the whole cluster. Ask for less, or add to the ceiling; the message has the command.',
   AgentSuspended:
     'Somebody suspended the agent by an AgentReview: nothing is given to it, and what it had is withdrawn, until a reviewer resumes it.',
   ReviewOverdue:
@@ -199,6 +203,7 @@ const gates = [
   'PolicyInvalid',
   'Frozen',
   'ExceedsPolicyLimit',
+  'ClusterScopeRefused',
   'WildcardRefused',
   'DeniedByPolicy',
   'ForbiddenPermission',
@@ -207,6 +212,7 @@ const gates = [
   'NamespaceNotFound',
   'NamespaceTerminating',
   'NamespaceNotEnabled',
+  'ClusterScopeNotEnabled',
   'ConsentMissing',
   'ExceedsCeiling',
   'NotYetStarted',

@@ -15,12 +15,18 @@ export const gateOutcomes = z.object({
   certification: holds('The agent was certified in time, where its AgentIdentity wants that.'),
   signals: holds('No AgentPolicy withholds the grant because of an AgentSignal.'),
   boundary: holds('The grant stays inside the boundary of its AgentIdentity.'),
-  policies: holds('An AgentPolicy selects each namespace, and none of them refuses the grant.'),
+  policies: holds(
+    'An AgentPolicy selects each namespace, one allows by name what is for the whole cluster, and none refuses the grant.',
+  ),
   authors: holds(
     'Creator and requester, or for a pipeline the group that owns the agent, hold what the grant hands out; asked when it is about to be given, and from then on where policies want it.',
   ),
-  consent: holds('Every target namespace exists, is enabled for grants, and accepts those from the own one.'),
-  ceiling: holds('ClusterRole hallpass-grantable, as bound in each target namespace, covers the permissions.'),
+  consent: holds(
+    'Every target namespace exists, is enabled for grants, and accepts those from the own one; the whole cluster is enabled.',
+  ),
+  ceiling: holds(
+    'ClusterRole hallpass-grantable, as bound in each target namespace, covers the permissions; for the whole cluster hallpass-grantable-cluster does.',
+  ),
   guards: holds('The admission guards are whole; asked when something is about to be made.'),
   knowledge: holds('What hallpass knows of the cluster is up to date; asked when something is about to be made.'),
   task: holds(

@@ -116,7 +116,7 @@ export const grantSpec = z.object({
     }),
     'say what the agent may do: set spec.permissions to 1 to 32 entries of apiGroups, resources and verbs',
   ).describe(
-    'Required. What the agent may do. Each entry is a rule as RBAC has it, in the namespaces that it names; whoever asks must hold all of it.',
+    'Required. What the agent may do. Each entry is a rule as RBAC has it, in the namespaces that it names or in the whole cluster; whoever asks must hold all of it.',
   ),
   validity: required(validity, END_MISSING).describe(
     'Required. When the access holds. It must have an end: notAfter, duration or both. The end is fixed when access begins and never moves later.',
@@ -176,11 +176,13 @@ const approval = z.object({
 
 const createdObject = z.object({
   kind: text({ max: 63 }).describe('Kind of the object.'),
-  namespace: text({ max: 63 }).describe('Its namespace.'),
+  namespace: text({ max: 63 })
+    .optional()
+    .describe('Its namespace. Left out of what is in none, such as a ClusterRole.'),
   name: text({ max: 253 }).describe('Its name.'),
   uid: text({ max: 128 })
     .optional()
-    .describe('Its uid. Left out of a RoleBinding: who knows that could hold up its deletion.'),
+    .describe('Its uid. Left out of bindings and Services: who knows it could hold up their deletion.'),
 });
 
 export const grantStatus = z.object({

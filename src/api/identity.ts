@@ -42,6 +42,12 @@ const boundary = z.object({
     .describe(
       'Namespaces that grants of this agent may reach into. Left out or empty: only the namespace of the identity.',
     ),
+  clusterScope: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether grants of this agent may have permissions of scope Cluster, which hold in every namespace. Left out: false.',
+    ),
   maxGrantDuration: duration()
     .optional()
     .describe(
@@ -134,7 +140,12 @@ export const identityStatus = z.object({
     .describe('How many grants of this agent are active right now.'),
   blastRadius: z
     .object({
-      namespaces: count.describe('In how many namespaces the agent holds anything.'),
+      namespaces: count.describe(
+        'In how many namespaces the agent holds anything, beside what it holds in the whole cluster.',
+      ),
+      clusterRules: count
+        .optional()
+        .describe('How many different rules it holds in the whole cluster. Left out: none.'),
       rules: count.describe('How many different rules it holds; the same rule in two namespaces is one.'),
       mutatingRules: count.describe('Those of them that may change something: with a verb beside get, list and watch.'),
       sensitiveRules: count.describe(

@@ -18,6 +18,13 @@ export const GRANTABLE_ROLE = 'hallpass-grantable';
 /** ClusterRole of what hallpass itself needs to issue in a namespace. */
 export const ISSUER_ROLE = 'hallpass-issuer';
 
+/** ClusterRole that an admin aggregates: the most that a grant can hand out in the whole cluster, where bound for the cluster. */
+export const GRANTABLE_CLUSTER_ROLE = 'hallpass-grantable-cluster';
+/** ClusterRole of what hallpass itself needs to issue in the whole cluster. */
+export const CLUSTER_ISSUER_ROLE = 'hallpass-cluster-issuer';
+/** In hallpass's own namespace: the CronJob that deletes the dead-man Jobs of the whole cluster, and the role to make those. */
+export const CLUSTER_DEAD_MAN = 'hallpass-cluster-dead-man';
+
 /** Longest name of an identity or a grant: derived names and label values must fit into 63 characters. */
 export const NAME_LIMIT = 52;
 
@@ -27,7 +34,7 @@ export const LABELS = {
   managedBy: 'app.kubernetes.io/managed-by',
   /** On an agent's ServiceAccount: the uid of its AgentIdentity. */
   identityUid: 'hallpass.dev/identity-uid',
-  /** On the Job, Role and RoleBinding of a grant: the uid of that grant. */
+  /** On whatever gives a grant's access: the uid of that grant. */
   grant: 'hallpass.dev/grant',
   grantNamespace: 'hallpass.dev/grant-namespace',
   grantName: 'hallpass.dev/grant-name',
@@ -37,6 +44,8 @@ export const LABELS = {
   dataSensitivity: 'hallpass.dev/data-sensitivity',
   /** On a ClusterRole, by an admin, with value "true": its rules are added to the ceiling. */
   aggregateToGrantable: 'hallpass.dev/aggregate-to-grantable',
+  /** The same for the ceiling of what holds in the whole cluster. */
+  aggregateToGrantableCluster: 'hallpass.dev/aggregate-to-grantable-cluster',
 } as const;
 export const MANAGED_BY = 'hallpass';
 
@@ -72,7 +81,7 @@ export function isAgentUser(username: string): boolean {
   return /^system:serviceaccount:[^:]+:hallpass-/.test(username);
 }
 
-/** Name of the Job, the Role and the RoleBinding of the grant with this uid, the same in each target namespace. */
+/** Name of everything that gives the access of the grant with this uid, the same wherever it reaches. */
 export function grantObjectName(uid: string): string {
   return PREFIX + uid;
 }
@@ -103,14 +112,13 @@ type Binding = {
 };
 
 /**
- * The uid of the grant that a RoleBinding is of, or poses as: by its name, when it carries the label, names an agent or binds
- * the Role of that name. Labels can be taken off while a guard is away; what it gives stays.
+ * The uid of the grant that a binding is of, or poses as: by its name, when it carries the label, names an agent or binds the
+ * Role or ClusterRole of that name. Labels can be taken off while a guard is away; what it gives stays.
  */
 export function grantUidOfBinding({ metadata, roleRef, subjects }: Binding): string | undefined {
   const uid = grantUidOf(metadata.name);
   if (uid === undefined || grantUidOfObject(metadata) === uid) return uid;
-  const ownRole = roleRef.kind === 'Role' && roleRef.name === metadata.name;
-  return ownRole || subjects?.some(isAgent) ? uid : undefined;
+  return roleRef.name === metadata.name || subjects?.some(isAgent) ? uid : undefined;
 }
 
 /** Whether a subject of a binding is the ServiceAccount of an agent, under either of its names. */

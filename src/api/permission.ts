@@ -1,7 +1,7 @@
-// One entry of a grant's permissions: a rule as RBAC has it, and the namespaces in which it is to hold.
+// One entry of a grant's permissions: a rule as RBAC has it, and where it is to hold.
 
 import * as z from 'zod';
-import { listOf, namespaceName, required, UNPRINTABLE, worded } from './schema.ts';
+import { listOf, namespaceName, required, ruled, UNPRINTABLE, worded } from './schema.ts';
 
 const NAME_PART = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const API_GROUP = '^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$';
@@ -14,7 +14,15 @@ const API_GROUPS_WANTED =
 const RESOURCES_WANTED = 'name at least one resource, such as pods or deployments/scale';
 const VERBS_WANTED = 'name at least one verb, such as get or list';
 
-export const permission = z.object({
+/** Where a permission holds. */
+export const scope = z.enum(['Namespace', 'Cluster']);
+
+const fields = z.object({
+  scope: scope
+    .optional()
+    .describe(
+      'Namespace: in namespaces. Cluster: in every namespace, those to come included, and on what is in none; it takes an identity whose boundary has clusterScope, a policy that allows it by name, and deploy/cluster-scope. Left out: Namespace.',
+    ),
   namespaces: listOf(namespaceName(), {
     max: 16,
     atLeastOne: 'name at least one namespace, or leave namespaces out to mean the namespace of the grant',
@@ -63,3 +71,13 @@ export const permission = z.object({
     'Required. What may be done: get, list, watch, create, update, patch, delete, deletecollection. * is every verb.',
   ),
 });
+
+export const permission = ruled(fields, [
+  {
+    cel: "!has(self.scope) || self.scope != 'Cluster' || !has(self.namespaces)",
+    fieldPath: '.namespaces',
+    message:
+      'a permission of scope Cluster holds in every namespace: leave namespaces out, or take scope out to mean these namespaces',
+    holds: ({ scope, namespaces }) => scope !== 'Cluster' || namespaces === undefined,
+  },
+]);

@@ -5,7 +5,7 @@ import type { Resource } from '../kube/object.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
-import { permission } from './permission.ts';
+import { permission, scope } from './permission.ts';
 import { expression, policyConditions } from './restrictions.ts';
 import {
   duration,
@@ -57,7 +57,7 @@ const labelSelector = z.object({
 });
 
 const WHY_WANTED = 'say why, for whoever is refused by this line or reviews it';
-const { namespaces: _, ...rule } = permission.shape;
+const { namespaces: _, scope: __, ...rule } = permission.shape;
 
 const deny = z.object({
   why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe(
@@ -74,6 +74,11 @@ const deny = z.object({
 
 const allow = z.object({
   why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe('Required. Why. For whoever reviews it.'),
+  scope: scope
+    .optional()
+    .describe(
+      'Cluster: the line allows permissions of scope Cluster, which no other line does, to grants that live in the namespaces that the policy selects, and allows nothing else. Verbs that write must be named there: * stands for get, list and watch. Left out or Namespace: the line allows permissions in the namespaces that the policy selects.',
+    ),
   ...rule,
 });
 
@@ -216,12 +221,12 @@ export const policySpec = z.object({
   deny: listOf(deny, { max: 64 })
     .optional()
     .describe(
-      'What no grant may hold here: a grant that asks for any part of a line is refused. Every line of every policy counts.',
+      'What no grant may hold here: a grant that asks for any part of a line is refused. Every line of every policy counts, and a grant for the whole cluster is held against all policies.',
     ),
   allow: listOf(allow, { max: 64 })
     .optional()
     .describe(
-      'What a grant may hold here although a line with `unlessAllowed` refuses it, or although it is a wildcard. It lifts nothing else, and gives nothing: who asks must hold it, and the ceiling must cover it.',
+      'What a grant may hold here although a line with `unlessAllowed` refuses it, although it is a wildcard, or (scope: Cluster) although it is for the whole cluster. It lifts nothing else, and gives nothing: who asks must hold it, and the ceiling must cover it.',
     ),
   approvals: listOf(approval, { max: 16 })
     .optional()

@@ -31,7 +31,7 @@ const rule = z.object({
 });
 
 const access = z.object({
-  namespace: namespaceName().describe('Namespace in which the rules held.'),
+  namespace: namespaceName().optional().describe('Namespace in which the rules held. Left out: the whole cluster.'),
   rules: listOf(rule, { max: 32 }).describe('The rules, as RBAC has them.'),
 });
 
@@ -73,7 +73,9 @@ export const receiptSpec = ruled(
     decision: text({ max: 64 })
       .optional()
       .describe('Id of the decision by which it was given. The log of hallpass has a line "decision" with it.'),
-    access: listOf(access, { max: 64 }).describe('What was given, namespace by namespace.'),
+    access: listOf(access, { max: 64 }).describe(
+      'What was given, namespace by namespace; what holds in the whole cluster is an entry without one.',
+    ),
     restrictions: text({ min: 1, max: 128 })
       .optional()
       .describe('Digest of the conditions and windows of the grant. Left out: it had none.'),

@@ -75,7 +75,8 @@ function gives(
   const [resource = '', subresource] = combined.split('/');
   return requestedAccess(spec?.permissions ?? [], metadata.namespace ?? '').some(
     (entry) =>
-      entry.namespace === namespace && rulesAllow(entry.rules, { verb, apiGroup: group, resource, subresource, name }),
+      (entry.namespace === undefined || entry.namespace === namespace) &&
+      rulesAllow(entry.rules, { verb, apiGroup: group, resource, subresource, name }),
   );
 }
 

@@ -3,7 +3,8 @@
 import type { GrantSpec, ParsedGrant } from '../api/grant.ts';
 import type { IdentityStatus, ParsedIdentity } from '../api/identity.ts';
 import { keyOf } from '../kube/object.ts';
-import { describeRule, requestedAccess } from '../policy/access.ts';
+import { describePlace, describeRule, requestedAccess } from '../policy/access.ts';
+import type { BlastRadius } from '../policy/blast-radius.ts';
 import { authorsOf } from '../policy/reviews.ts';
 import { printableUser } from '../text.ts';
 import { fields } from './layout.ts';
@@ -17,7 +18,7 @@ export function describeGrant(grant: ParsedGrant, width: number): string[] {
 export function describeIdentity({ metadata, spec, status, invalid }: ParsedIdentity, width: number): string[] {
   const radius = status.blastRadius;
   const holds = radius
-    ? ` (${radius.rules} rules in ${radius.namespaces} namespaces, ${radius.mutatingRules} of them changing something)`
+    ? ` (${radius.rules} rules in ${reach(radius)}, ${radius.mutatingRules} of them changing something)`
     : '';
   const rows: [string, string][] = [
     ...(spec
@@ -39,6 +40,12 @@ export function describeIdentity({ metadata, spec, status, invalid }: ParsedIden
   return [`AgentIdentity ${keyOf(metadata)}`, ...indented(fields(rows, width - 2))];
 }
 
+/** Where an agent holds anything, in words. */
+export function reach({ namespaces, clusterRules }: Pick<BlastRadius, 'namespaces' | 'clusterRules'>): string {
+  const places = [...(clusterRules ? ['the whole cluster'] : []), ...(namespaces ? [`${namespaces} namespaces`] : [])];
+  return places.join(' and ');
+}
+
 /** What a grant asks for and how it stands, by what each is. */
 export function grantRows(grant: ParsedGrant): [string, string][] {
   const { spec, status, invalid } = grant;
@@ -47,7 +54,7 @@ export function grantRows(grant: ParsedGrant): [string, string][] {
     rows.push(['agent', spec.agent]);
     rows.push(['task', `${spec.task.description}${spec.task.ref ? ` (${spec.task.ref})` : ''}`]);
     for (const { namespace, rules } of requestedAccess(spec.permissions, grant.metadata.namespace ?? '')) {
-      for (const rule of rules) rows.push(['may', `${describeRule(rule)} in namespace ${namespace}`]);
+      for (const rule of rules) rows.push(['may', `${describeRule(rule)} in ${describePlace(namespace)}`]);
     }
     rows.push(['time', timeOf(spec.validity)]);
   } else {

@@ -7,7 +7,16 @@ import { agentIdentities } from '../api/identity.ts';
 import { FINALIZER, grantUidOfBinding, grantUidOfObject, LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { type Client, isForbidden, isNotFound } from '../kube/client.ts';
 import type { ServerClock } from '../kube/clock.ts';
-import { type Job, jobs, leases, type RoleBinding, roleBindings } from '../kube/kinds.ts';
+import {
+  clusterRoleBindings,
+  type Job,
+  jobs,
+  leases,
+  type RoleBinding,
+  roleBindings,
+  type Service,
+  services,
+} from '../kube/kinds.ts';
 import { type KubeObject, keyOf, type Resource, resourceName } from '../kube/object.ts';
 import { messageOf, printable } from '../text.ts';
 import { table } from './table.ts';
@@ -19,13 +28,17 @@ const NEEDED =
   'This takes the verbs list, patch and release on agentgrants.hallpass.dev and agentidentities.hallpass.dev, and get on ' +
   `leases in ${SYSTEM_NAMESPACE}. Cluster admins hold them: have one run it`;
 
+const UID_NAME = 'hallpass-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const manifest = (kind: string, metadata: string) =>
+  `{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"${kind}","metadata":{${metadata}}}`;
+
 /**
- * Deletes every binding that has a grant's name, by that name: a label can have been taken off. It takes whole lines of two plain
- * words only, since others choose the names of their bindings.
+ * Deletes every binding that has a grant's name, by that name: a label can have been taken off. It takes whole lines of plain
+ * words only, since others choose the names of their bindings; the namespace of what is in none shows as <none>.
  */
 export const END_ALL = [
-  'kubectl get rolebindings -A --no-headers -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name',
-  `sed -nE 's|^([a-z0-9-]+) +(hallpass-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}) *$|{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"namespace":"\\1","name":"\\2"}}|p'`,
+  'kubectl get rolebindings,clusterrolebindings -A --no-headers -o custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name',
+  `sed -nE -e 's|^RoleBinding +([a-z0-9-]+) +(${UID_NAME}) *$|${manifest('RoleBinding', '"namespace":"\\1","name":"\\2"')}|p' -e 's|^ClusterRoleBinding +<none> +(${UID_NAME}) *$|${manifest('ClusterRoleBinding', '"name":"\\1"')}|p'`,
   'kubectl delete --wait=false -f -',
 ].join(' | ');
 
@@ -118,36 +131,41 @@ async function letGo<T extends KubeObject>(client: Client, resource: Resource<T>
 
 /** What access is left, when it ends by itself, and how to end it now. */
 async function report({ client, print, width }: { client: Client; print: (line: string) => void; width?: number }) {
-  const bindings = (await listed(client, roleBindings)).filter(
-    (binding) => binding.subjects?.length && grantUidOfBinding(binding) !== undefined,
-  );
+  const all = [...(await listed(client, roleBindings)), ...(await listed(client, clusterRoleBindings))];
+  const bindings = all.filter((binding) => binding.subjects?.length && grantUidOfBinding(binding) !== undefined);
   if (bindings.length === 0) {
     print('No access is left behind.');
     return;
   }
-  const running = new Map((await listed(client, jobs, LABELS.grant)).map((job) => [keyOf(job.metadata), job]));
+  const byKey = <T extends KubeObject>(objects: T[]) => new Map(objects.map((each) => [keyOf(each.metadata), each]));
+  const running = byKey(await listed(client, jobs, LABELS.grant));
+  const joints = byKey(await listed(client, services, LABELS.grant));
   print('');
   print(
-    `${bindings.length} RoleBinding${bindings.length === 1 ? ' still gives' : 's still give'} access, each until its dead-man Job ends it:`,
+    `${bindings.length} binding${bindings.length === 1 ? ' still gives' : 's still give'} access, each until its dead-man Job ends it:`,
   );
-  const rows = bindings.map((binding) => rowOf(binding, running.get(keyOf(binding.metadata))));
+  const rows = bindings.map((binding) => {
+    const { namespace = SYSTEM_NAMESPACE, name } = binding.metadata;
+    const key = keyOf({ namespace, name });
+    return rowOf(binding, running.get(key), joints.get(key));
+  });
   for (const line of table(['NAMESPACE', 'AGENT', 'GRANT', 'ENDS'], rows.sort(byText), width)) print(`  ${line}`);
   print('To end all of it now:');
   print(`  ${END_ALL}`);
   print('And what then gives no access any more:');
-  print(`  kubectl delete roles,jobs -A -l ${LABELS.grant}`);
+  print(`  kubectl delete roles,clusterroles,jobs,services -A -l ${LABELS.grant}`);
   print(`  kubectl delete serviceaccounts -A -l ${LABELS.identityUid}`);
 }
 
-function rowOf(binding: RoleBinding, job: Job | undefined): string[] {
+function rowOf(binding: RoleBinding, job: Job | undefined, service: Service | undefined): string[] {
   const { metadata, subjects } = binding;
   const [agent] = subjects ?? [];
   const { [LABELS.grantNamespace]: namespace = '', [LABELS.grantName]: name = '' } = metadata.labels ?? {};
   const who = agent ? `${agent.namespace ?? ''}/${agent.name.replace(/^hallpass-/, '')}` : '';
   // Whoever took its label off may have put others on.
   const grant = grantUidOfObject(metadata) === undefined ? `? (${metadata.name})` : `${namespace}/${name}`;
-  const end = job && isOwnedBy(binding, job) ? endOf(job) : endOf(undefined);
-  return [metadata.namespace ?? '', who, grant, end].map((text) => printable(text));
+  const end = job && isOwnedBy(binding, { job, service }) ? endOf(job) : endOf(undefined);
+  return [metadata.namespace ?? 'the whole cluster', who, grant, end].map((text) => printable(text));
 }
 
 /** When the Job takes the binding down. One that is missing, suspended or not started counts no time. */

@@ -7,7 +7,15 @@ import { agentIdentities } from '../api/identity.ts';
 import { LABELS, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { agentReceipts } from '../api/receipt.ts';
 import { type Client, isForbidden } from '../kube/client.ts';
-import { clusterRoleBindings, jobs, roleBindings, roles, serviceAccounts } from '../kube/kinds.ts';
+import {
+  clusterRoleBindings,
+  clusterRoles,
+  jobs,
+  roleBindings,
+  roles,
+  serviceAccounts,
+  services,
+} from '../kube/kinds.ts';
 import { type ClusterOptions, withCluster } from './cluster.ts';
 import { EXIT, type ExitCode, lacksRole } from './failure.ts';
 import { wrapped } from './layout.ts';
@@ -57,12 +65,25 @@ export async function verify(where: ClusterOptions, terminal: Terminal, o: { for
 /** Reads everything that the invariants are about, from storage. */
 export async function readEverything(client: Client): Promise<Everything> {
   const items = async <T>(list: Promise<{ items: T[] }>) => (await list).items;
-  const [grants, receipts, identities, jobList, roleList, bindings, clusterBindings, accounts] = await Promise.all([
+  const [
+    grants,
+    receipts,
+    identities,
+    jobList,
+    serviceList,
+    roleList,
+    clusterRoleList,
+    bindings,
+    clusterBindings,
+    accounts,
+  ] = await Promise.all([
     items(client.list(agentGrants)),
     items(client.list(agentReceipts, { namespace: SYSTEM_NAMESPACE })),
     items(client.list(agentIdentities)),
     items(client.list(jobs)),
+    items(client.list(services, { namespace: SYSTEM_NAMESPACE })),
     items(client.list(roles)),
+    items(client.list(clusterRoles)),
     items(client.list(roleBindings)),
     items(client.list(clusterRoleBindings)),
     items(client.list(serviceAccounts, { labelSelector: LABELS.identityUid })),
@@ -72,7 +93,9 @@ export async function readEverything(client: Client): Promise<Everything> {
     receipts,
     identities,
     jobs: jobList,
+    services: serviceList,
     roles: roleList,
+    clusterRoles: clusterRoleList,
     roleBindings: bindings,
     clusterRoleBindings: clusterBindings,
     serviceAccounts: accounts,

@@ -5,7 +5,7 @@ import { agentGrants } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { keyOf } from '../kube/object.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
-import { grantRows } from './described.ts';
+import { grantRows, reach } from './described.ts';
 import { branches, explained } from './explained.ts';
 import { EXIT, type ExitCode } from './failure.ts';
 import { drawn, type Tree } from './layout.ts';
@@ -81,7 +81,7 @@ async function aboutIdentity(cluster: Cluster, identity: ParsedIdentity): Promis
         ...(ready?.status === 'True' ? [] : [leaf(invalid ?? ready?.message ?? 'hallpass has not looked at it yet')]),
         leaf(
           radius
-            ? `holds now: ${radius.rules} rules in ${radius.namespaces} namespaces, of which ${radius.mutatingRules} may change something and ${radius.sensitiveRules} are refused where no exception is made`
+            ? `holds now: ${radius.rules} rules in ${reach(radius)}, of which ${radius.mutatingRules} may change something and ${radius.sensitiveRules} are refused where no exception is made`
             : 'holds now: nothing by grants',
         ),
         ...(standing.length === 0

@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import type { Client } from '../kube/client.ts';
-import type { Access } from '../policy/access.ts';
+import { type Access, describePlace, type Place } from '../policy/access.ts';
 import type { Holder, Holders } from '../policy/authors.ts';
 import type { PolicyRule } from '../policy/rules.ts';
 import type { AuthorsLack } from '../policy/snapshot.ts';
@@ -70,15 +70,19 @@ export class AuthorCheck {
       const asked = rules.flatMap(questions);
       const answers = await Promise.all(asked.map((question) => this.#holds(holder, namespace, question)));
       asked.forEach((question, at) => {
-        if (!answers[at]) missing.push(`${describe(question)} in namespace ${namespace}`);
+        if (!answers[at]) missing.push(`${describe(question)} in ${describePlace(namespace)}`);
       });
     }
     return missing;
   }
 
-  /** Who holds something everywhere holds it here; asking that first makes one question of many namespaces'. */
-  async #holds(holder: Holder, namespace: string, question: Omit<Attributes, 'namespace'>): Promise<boolean> {
+  /**
+   * Who holds something everywhere holds it here; asking that first makes one question of many namespaces'. For the whole cluster
+   * only that counts: it is answered by ClusterRoleBindings alone.
+   */
+  async #holds(holder: Holder, namespace: Place, question: Omit<Attributes, 'namespace'>): Promise<boolean> {
     if (await this.#ask(holder, { ...question, namespace: '' })) return true;
+    if (namespace === undefined) return false;
     return this.#ask(holder, { ...question, namespace });
   }
 

@@ -4,6 +4,9 @@ import { isOfGrant } from '../access/drift.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import {
+  CLUSTER_DEAD_MAN,
+  CLUSTER_ISSUER_ROLE,
+  GRANTABLE_CLUSTER_ROLE,
   GRANTABLE_ROLE,
   grantUidOfBinding,
   grantUidOfObject,
@@ -22,6 +25,7 @@ import type { ServerClock } from '../kube/clock.ts';
 import {
   clusterRoleBindings,
   clusterRoles,
+  cronJobs,
   type Job,
   jobs,
   mutatingAdmissionPolicies,
@@ -31,13 +35,14 @@ import {
   roleBindings,
   roles,
   serviceAccounts,
+  services,
   validatingAdmissionPolicies,
   validatingAdmissionPolicyBindings,
 } from '../kube/kinds.ts';
 import type { Log } from '../kube/log.ts';
 import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, resourceName } from '../kube/object.ts';
-import { concernedNamespaces } from '../policy/access.ts';
+import { concernedPlaces, type Place } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
@@ -53,8 +58,8 @@ export type Cluster = {
 export const INDEX = {
   /** Grants and receipts by `namespace/name` of the identity. */
   agent: 'agent',
-  /** Grants by each namespace that they depend on: their own, and those they reach into. */
-  namespace: 'namespace',
+  /** Grants by each place that they depend on, as `placeKey` writes it: their own namespace, and where they reach. */
+  place: 'place',
   /** Grants, and all that was made for one, by the grant's uid. */
   grantUid: 'grantUid',
   /** Reviews by what they are about, as `targetKey` writes it. */
@@ -67,7 +72,7 @@ export const INDEX = {
   role: 'role',
   /** Identities by the group that owns them, as a subject. */
   owner: 'owner',
-  /** RoleBindings that enable a namespace, by that namespace. */
+  /** Bindings that enable a place, by `placeKey`. */
   enables: 'enables',
 } as const;
 
@@ -80,7 +85,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
       resource: agentGrants,
       indexes: {
         [INDEX.agent]: (grant) => [agentKey(grant)],
-        [INDEX.namespace]: concernedNamespaces,
+        [INDEX.place]: (grant) => concernedPlaces(grant).map(placeKey),
         [INDEX.grantUid]: ({ metadata }) => [metadata.uid],
       },
     }),
@@ -112,28 +117,26 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
     namespaces: new Cache({ ...o, resource: namespaces }),
     serviceAccounts: new Cache({ ...o, resource: serviceAccounts, labelSelector: LABELS.identityUid }),
     jobs: new Cache({ ...ours, resource: jobs, trim: withoutTemplate, indexes: { [INDEX.grantUid]: grantUids } }),
+    cronJobs: new Cache({
+      ...o,
+      resource: cronJobs,
+      namespace: SYSTEM_NAMESPACE,
+      fieldSelector: `metadata.name=${CLUSTER_DEAD_MAN}`,
+    }),
+    services: new Cache({
+      ...ours,
+      resource: services,
+      namespace: SYSTEM_NAMESPACE,
+      indexes: { [INDEX.grantUid]: grantUids },
+    }),
     roles: new Cache({ ...o, resource: roles, indexes: { [INDEX.grantUid]: grantUids } }),
-    roleBindings: new Cache({
+    roleBindings: new Cache({ ...o, resource: roleBindings, indexes: bindingIndexes }),
+    clusterRoles: new Cache({
       ...o,
-      resource: roleBindings,
-      indexes: {
-        [INDEX.grantUid]: (binding) => listOf(grantUidOfBinding(binding)),
-        // A grant's binding is found by its grant, and is no standing access.
-        [INDEX.subject]: (binding) =>
-          grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],
-        [INDEX.role]: (binding) => (grantUidOfBinding(binding) === undefined ? [roleKey(binding)] : []),
-        [INDEX.enables]: (binding) => (enabledRole(binding) ? [binding.metadata.namespace ?? ''] : []),
-      },
+      resource: clusterRoles,
+      indexes: { [INDEX.grantUid]: grantUids },
     }),
-    clusterRoles: new Cache({ ...o, resource: clusterRoles }),
-    clusterRoleBindings: new Cache({
-      ...o,
-      resource: clusterRoleBindings,
-      indexes: {
-        [INDEX.subject]: ({ subjects }) => (subjects ?? []).map(subjectKey),
-        [INDEX.role]: (binding) => [roleKey(binding)],
-      },
-    }),
+    clusterRoleBindings: new Cache({ ...o, resource: clusterRoleBindings, indexes: bindingIndexes }),
     mutatingAdmissionPolicies: new Cache({ ...o, resource: mutatingAdmissionPolicies }),
     mutatingAdmissionPolicyBindings: new Cache({ ...o, resource: mutatingAdmissionPolicyBindings }),
     validatingAdmissionPolicies: new Cache({ ...o, resource: validatingAdmissionPolicies }),
@@ -141,13 +144,22 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
   };
 }
 
+const bindingIndexes = {
+  [INDEX.grantUid]: (binding: RoleBinding) => listOf(grantUidOfBinding(binding)),
+  // A grant's binding is found by its grant, and is no standing access.
+  [INDEX.subject]: (binding: RoleBinding) =>
+    grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],
+  [INDEX.role]: (binding: RoleBinding) => (grantUidOfBinding(binding) === undefined ? [roleKey(binding)] : []),
+  [INDEX.enables]: (binding: RoleBinding) => (enabledRole(binding) ? [placeKey(binding.metadata.namespace)] : []),
+};
+
 /**
  * The caches in the order in which a start fills them: first what it takes to withdraw what has lapsed, then what only
  * giving and repairing ask for, which is near to half of all.
  */
 export function inTwoSteps(caches: Caches) {
-  const { jobs: deadMen, roles: rules, reviews, signals, ...first } = caches;
-  return { first: Object.values(first), rest: [deadMen, rules, reviews, signals] };
+  const { jobs: deadMen, services: joints, roles: rules, reviews, signals, ...first } = caches;
+  return { first: Object.values(first), rest: [deadMen, joints, rules, reviews, signals] };
 }
 
 /** The caches of what the admission guards are made of. */
@@ -190,10 +202,22 @@ export function aboutKey({ metadata, spec }: Pick<ParsedSignal, 'metadata' | 'sp
   return spec?.agent === undefined ? namespace : `${namespace}/${spec.agent}`;
 }
 
-/** Which of the two roles of deploy/namespace a binding gives hallpass, if either. */
+/** A place in an index. No namespace is named like the whole cluster. */
+export function placeKey(place: Place): string {
+  return place ?? '*';
+}
+
+/** Grants that depend on a namespace: by its name, or since they reach the whole cluster. A grant may be there twice. */
+export function grantsConcernedBy({ grants }: Pick<Caches, 'grants'>, namespace: string): ParsedGrant[] {
+  return [namespace, undefined].flatMap((place) => grants.byIndex(INDEX.place, placeKey(place)));
+}
+
+/** Roles that deploy/namespace binds in a namespace, and deploy/cluster-scope for the whole cluster and in hallpass's own namespace. */
+const ENABLING = new Set([GRANTABLE_ROLE, ISSUER_ROLE, GRANTABLE_CLUSTER_ROLE, CLUSTER_ISSUER_ROLE, CLUSTER_DEAD_MAN]);
+
+/** Which of these roles a binding gives hallpass, if any. */
 export function enabledRole({ roleRef, subjects }: RoleBinding): string | undefined {
-  if (roleRef.kind !== 'ClusterRole' || (roleRef.name !== GRANTABLE_ROLE && roleRef.name !== ISSUER_ROLE))
-    return undefined;
+  if (roleRef.kind !== 'ClusterRole' || !ENABLING.has(roleRef.name)) return undefined;
   const names = subjects?.some(
     ({ kind, name, namespace }) =>
       kind === 'ServiceAccount' && name === OPERATOR_SERVICE_ACCOUNT && namespace === SYSTEM_NAMESPACE,
@@ -231,9 +255,13 @@ export function isMadeFor(
   if (roleRef) return grantUidOfBinding({ metadata, roleRef, subjects }) === uid;
   const [grant] = caches.grants.byIndex(INDEX.grantUid, uid);
   if (grant) return (grant.status.created ?? []).some((made) => made.uid === metadata.uid);
-  return openReceipts(caches, uid).some(({ spec }) =>
-    spec?.access.some(({ namespace }) => namespace === metadata.namespace),
-  );
+  const reached = openReceipts(caches, uid).flatMap(({ spec }) => spec?.access ?? []);
+  return reached.some(({ namespace }) => namespace === metadata.namespace || isClusterDeadMan(namespace, metadata));
+}
+
+/** Of what holds in the whole cluster, the dead man stands in hallpass's own namespace. */
+function isClusterDeadMan(place: Place, { namespace }: KubeObject['metadata']): boolean {
+  return place === undefined && namespace === SYSTEM_NAMESPACE;
 }
 
 function grantUids({ metadata }: KubeObject): string[] {

@@ -4,25 +4,27 @@
 import { correctedDeadline } from '../access/grant-objects.ts';
 import { renderReceipt } from '../access/receipts.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
-import { API_VERSION, FINALIZER, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { API_VERSION, FINALIZER, grantObjectName, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { isAlreadyExists, isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import { keyOf } from '../kube/object.ts';
 import { NORMAL } from '../kube/queue.ts';
+import type { Place } from '../policy/access.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
-import { type Cluster, INDEX } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
 import { deadManOf, refusedDeadMan } from './grant-status.ts';
 import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
+import { placementOf } from './places.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
-import { namespacesOf, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+import { placesGiven, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 const ISSUING: Finding = { reason: 'Issuing', message: 'every gate is passed; the access is being created' };
 
@@ -179,18 +181,18 @@ export class GrantActivation {
     }
   }
 
-  /** Takes away at once what the narrowed spec no longer gives: whole namespaces here, rules when the Roles are put right. */
+  /** Takes away at once what the narrowed spec no longer gives: whole places here, rules when the Roles are put right. */
   async #narrow(snapshot: Snapshot, spec: Spec): Promise<void> {
     const kept = new Set(spec.access.map(({ namespace }) => namespace));
     const dropped = snapshot.superseded
       .flatMap(({ spec: before }) => before?.access.map(({ namespace }) => namespace) ?? [])
-      .filter((namespace) => !kept.has(namespace));
+      .filter((place) => !kept.has(place));
     await this.#withdraw(snapshot.grant, dropped);
   }
 
-  async #withdraw({ metadata }: ParsedGrant, namespaces: string[]): Promise<void> {
-    await withdrawBindings(this.#cluster, metadata.uid, namespaces);
-    await withdrawRest(this.#cluster, metadata.uid, namespaces);
+  async #withdraw({ metadata }: ParsedGrant, places: Place[]): Promise<void> {
+    await withdrawBindings(this.#cluster, metadata.uid, places);
+    await withdrawRest(this.#cluster, metadata.uid, places);
   }
 
   async #sayActive(snapshot: Snapshot, verdict: Decided, placements: Placement[]): Promise<void> {
@@ -212,10 +214,10 @@ export class GrantActivation {
     const { reason, message, retryAt } = refusal;
     const finding: Finding = { reason, message, gate: 'creation' };
     const { given } = verdict;
-    const namespaces = namespacesOf(caches, grant);
-    await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
+    const places = placesGiven(caches, grant);
+    await withdrawBindings(this.#cluster, grant.metadata.uid, places);
     if (!given) {
-      await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
+      await withdrawRest(this.#cluster, grant.metadata.uid, places);
       const { namespace = '', name } = grant.metadata;
       const receipt = caches.receipts.get({
         namespace: SYSTEM_NAMESPACE,
@@ -246,14 +248,8 @@ export class GrantActivation {
 
   #cachedPlacements({ receipt, grant }: Snapshot): Placement[] {
     const { caches } = this.#cluster;
-    return (receipt?.spec?.access ?? []).flatMap(({ namespace }) => {
-      const find = <T extends { metadata: { namespace?: string } }>(objects: T[]) =>
-        objects.find(({ metadata }) => metadata.namespace === namespace);
-      const job = find(caches.jobs.byIndex(INDEX.grantUid, grant.metadata.uid));
-      const role = find(caches.roles.byIndex(INDEX.grantUid, grant.metadata.uid));
-      const binding = find(caches.roleBindings.byIndex(INDEX.grantUid, grant.metadata.uid));
-      return job && role && binding ? [{ namespace, job, role, binding }] : [];
-    });
+    const name = grantObjectName(grant.metadata.uid);
+    return (receipt?.spec?.access ?? []).flatMap(({ namespace }) => placementOf(caches, namespace, name) ?? []);
   }
 }
 

@@ -47,7 +47,7 @@ export function grantStatus(grant: ParsedGrant, standing: Standing, now: number)
   const sameRequest = before.specHash === specHash;
   const message = sentence(standing.reasons);
   // A suspended grant keeps Job and Role for its return, and no binding.
-  const created = standing.created.filter(({ kind }) => phase !== 'Suspended' || kind !== 'RoleBinding');
+  const created = standing.created.filter(({ kind }) => phase !== 'Suspended' || !kind.endsWith('RoleBinding'));
   const status: GrantStatus = {
     observedGeneration: grant.metadata.generation,
     phase,

@@ -8,18 +8,20 @@ import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, NOTE, URGENT } from '../kube/queue.ts';
+import type { Place } from '../policy/access.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { type Asked, ask, hangsOnAnswers, mustWait, unanswered } from './asked.ts';
 import type { AuthorCheck } from './authors.ts';
-import { agentKey, type Caches, type Cluster, INDEX, openReceipts } from './cluster.ts';
+import { agentKey, type Caches, type Cluster, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
 import { refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
+import { bindingsFor, objectsFor } from './places.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
 import type { RightsWatch } from './rights-watch.ts';
@@ -27,7 +29,7 @@ import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 import type { Tasks } from './tasks.ts';
 import { dueAt } from './watches.ts';
-import { AccessRemainsError, holdsAnything, namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+import { AccessRemainsError, placesGiven, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
 const REST_DELAY = 250;
@@ -177,7 +179,7 @@ export class GrantReconciler {
     const { caches } = this.#cluster;
     const { uid, deletionTimestamp } = grant.metadata;
     if (verdict.phase === 'Active' || deletionTimestamp || this.#unboundAt(grant) !== undefined) return false;
-    const gives = grant.status.phase !== 'Suspended' || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0;
+    const gives = grant.status.phase !== 'Suspended' || bindingsFor(caches, uid).length > 0;
     if (!gives || !mayHold(caches, grant) || !(await this.#unbindSilently(grant, now))) return false;
     this.#measureLag(verdict);
     return true;
@@ -186,7 +188,7 @@ export class GrantReconciler {
   /** Withdraws the bindings and remembers it. False when others keep them: the way to the status says so, and tries again. */
   async #unbindSilently(grant: ParsedGrant, at: number): Promise<boolean> {
     try {
-      await withdrawBindings(this.#cluster, grant.metadata.uid, namespacesOf(this.#cluster.caches, grant));
+      await withdrawBindings(this.#cluster, grant.metadata.uid, placesGiven(this.#cluster.caches, grant));
     } catch (error) {
       if (error instanceof AccessRemainsError) return false;
       throw error;
@@ -213,11 +215,11 @@ export class GrantReconciler {
   async #abandon(grant: ParsedGrant): Promise<Result> {
     const { caches, clock } = this.#cluster;
     const { namespace, uid } = grant.metadata;
-    const namespaces = namespacesOf(caches, grant);
+    const places = placesGiven(caches, grant);
     this.#deadlines.set(keyOf(grant.metadata), undefined);
     this.#taking.add(keyOf(grant.metadata));
-    await withdrawBindings(this.#cluster, uid, namespaces);
-    await withdrawRest(this.#cluster, uid, namespaces);
+    await withdrawBindings(this.#cluster, uid, places);
+    await withdrawRest(this.#cluster, uid, places);
     const finding: Finding = { reason: 'EndedByDeletion', message: `namespace ${namespace} was removed by force` };
     await this.#record.closeReceipts({ grant, hash: grant.hash, now: clock.now().getTime() }, 'Revoked', finding);
     this.#taking.delete(keyOf(grant.metadata));
@@ -267,10 +269,10 @@ export class GrantReconciler {
   /** What goes anyway does not wait for expressions. Where others keep the bindings, the way to the verdict says so. */
   async #withdrawFirst(grant: ParsedGrant): Promise<void> {
     const { uid } = grant.metadata;
-    if (this.#cluster.caches.roleBindings.byIndex(INDEX.grantUid, uid).length === 0) return;
+    if (bindingsFor(this.#cluster.caches, uid).length === 0) return;
     this.#taking.add(keyOf(grant.metadata));
     try {
-      await withdrawBindings(this.#cluster, uid, namespacesOf(this.#cluster.caches, grant));
+      await withdrawBindings(this.#cluster, uid, placesGiven(this.#cluster.caches, grant));
     } catch (error) {
       if (!(error instanceof AccessRemainsError)) throw error;
     }
@@ -305,10 +307,10 @@ export class GrantReconciler {
   /** A changed spec that is no narrowing is a new request: what the old one held goes first. */
   async #supersede(snapshot: Snapshot): Promise<void> {
     const { grant } = snapshot;
-    const namespaces = namespacesOf(this.#cluster.caches, grant);
+    const places = placesGiven(this.#cluster.caches, grant);
     this.#taking.add(keyOf(grant.metadata));
-    await withdrawBindings(this.#cluster, grant.metadata.uid, namespaces);
-    await withdrawRest(this.#cluster, grant.metadata.uid, namespaces);
+    await withdrawBindings(this.#cluster, grant.metadata.uid, places);
+    await withdrawRest(this.#cluster, grant.metadata.uid, places);
     await this.#record.closeReceipts(snapshot, 'Superseded');
     this.#record.note(
       grant,
@@ -322,13 +324,12 @@ export class GrantReconciler {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
-    const namespaces = namespacesOf(caches, grant);
+    const places = placesGiven(caches, grant);
     const suspended = verdict.phase === 'Suspended';
-    if (namespaces.length > 0 && (grant.status.phase !== verdict.phase || holdsAnything(caches, uid))) {
+    if (places.length > 0 && (grant.status.phase !== verdict.phase || objectsFor(caches, uid).length > 0)) {
       const told = grant.status.phase === 'Suspended' || snapshot.withdrawn;
-      if (!told || caches.roleBindings.byIndex(INDEX.grantUid, uid).length > 0)
-        await this.#unbind(snapshot, verdict, namespaces);
-      if (!suspended) await withdrawRest(this.#cluster, uid, namespaces);
+      if (!told || bindingsFor(caches, uid).length > 0) await this.#unbind(snapshot, verdict, places);
+      if (!suspended) await withdrawRest(this.#cluster, uid, places);
     }
     const standing = this.#record.standing(snapshot, verdict);
     const refused = snapshot.refusal && refusedDeadMan(snapshot.refusal);
@@ -344,9 +345,9 @@ export class GrantReconciler {
   }
 
   /** Withdraws the bindings. Where others keep them, the status says that the access remains, and this throws. */
-  async #unbind(snapshot: Snapshot, verdict: Decided, namespaces: string[]): Promise<void> {
+  async #unbind(snapshot: Snapshot, verdict: Decided, places: Place[]): Promise<void> {
     try {
-      await withdrawBindings(this.#cluster, snapshot.grant.metadata.uid, namespaces);
+      await withdrawBindings(this.#cluster, snapshot.grant.metadata.uid, places);
     } catch (error) {
       if (!(error instanceof AccessRemainsError)) throw error;
       const finding: Finding = { reason: 'AccessRemains', message: error.message };
@@ -362,14 +363,14 @@ export class GrantReconciler {
     const { grant } = snapshot;
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
-    const namespaces = namespacesOf(caches, grant);
-    if (namespaces.length > 0 && mayHold(caches, grant)) {
+    const places = placesGiven(caches, grant);
+    if (places.length > 0 && mayHold(caches, grant)) {
       if (this.#unboundAt(grant) === undefined) {
-        await this.#unbind(snapshot, verdict, namespaces);
+        await this.#unbind(snapshot, verdict, places);
         this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at: snapshot.now });
         this.#measureLag(verdict);
       }
-      await withdrawRest(this.#cluster, uid, namespaces);
+      await withdrawRest(this.#cluster, uid, places);
     }
     if (!grant.metadata.deletionTimestamp) await this.#record.write(grant, this.#record.standing(snapshot, verdict));
     const outcome = verdict.phase === 'Expired' ? 'Expired' : 'Revoked';
@@ -385,5 +386,5 @@ export class GrantReconciler {
 
 /** Whether anything of the grant is there to be taken, or on record as given. */
 function mayHold(caches: Caches, { metadata }: ParsedGrant): boolean {
-  return openReceipts(caches, metadata.uid).length > 0 || holdsAnything(caches, metadata.uid);
+  return openReceipts(caches, metadata.uid).length > 0 || objectsFor(caches, metadata.uid).length > 0;
 }

@@ -1,54 +1,38 @@
 // Makes what gives a grant's access, in steps each of which is safe to die after:
-//   receipt → per namespace a dead-man Job, a Role, a RoleBinding that names nobody → status → the agent in the binding.
+//   receipt → per place a dead man, a Role, a binding that names nobody → status → the agent in the binding.
 // Putting back what was edited or deleted takes the same steps; what is there already is left as it is.
 
-import { hasOwnRole, isArmed, isBound, isLabelled, isOwnedBy } from '../access/drift.ts';
-import {
-  correctedDeadline,
-  deadlineSeconds,
-  renderJob,
-  renderRole,
-  renderRoleBinding,
-  renderSubjects,
-  sameRules,
-} from '../access/grant-objects.ts';
+import { hasOwnRole, isBound, isOwnedBy } from '../access/drift.ts';
+import { jobAsOwner, renderBinding, renderRole, renderSubjects, sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName } from '../api/names.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
-import type { Cache } from '../kube/cache.ts';
-import { ApiError, isAlreadyExists, isConflict, isNamespaceTerminating, isNotFound } from '../kube/client.ts';
-import { type Job, jobs, type Role, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
-import { type KubeObject, type Resource, resourceName } from '../kube/object.ts';
-import { requestedAccess } from '../policy/access.ts';
-import { type Cluster, isMadeFor } from './cluster.ts';
+import type { Role, RoleBinding } from '../kube/kinds.ts';
+import type { KubeObject } from '../kube/object.ts';
+import { type Place, requestedAccess } from '../policy/access.ts';
+import type { Cluster } from './cluster.ts';
+import type { DeadMan, DeadMen } from './dead-man.ts';
+import { createOrGet, ownObject, refuseForeign } from './own-objects.ts';
+import { accessKinds } from './places.ts';
+import { accessRefusable } from './refusable.ts';
 
-/** Why something can't be made: a quota or an admission policy refuses the dead-man Job. */
-export class DeadManRefusedError extends Error {}
-
-/** Why something can't be made: an admission policy or the API server refuses the Role or the RoleBinding. */
-export class AccessRefusedError extends Error {}
-
-/** Why something can't be made: an object that isn't ours has its name. */
-export class ForeignObjectError extends Error {}
-
-/** What stands in one namespace. The binding may not name the agent yet. */
-export type Placement = { namespace: string; job: Job; role: Role; binding: RoleBinding };
+/** What stands in one place. The binding may not name the agent yet. */
+export type Placement = DeadMan & { namespace?: Place; role: Role; binding: RoleBinding };
 
 type Spec = NonNullable<ParsedReceipt['spec']>;
 
 export class Issuer {
   readonly #cluster: Cluster;
-  readonly #image: string;
+  readonly #deadMen: DeadMen;
 
-  /** `image`: named by the dead-man Jobs, which never run it. */
-  constructor(cluster: Cluster, image: string) {
+  constructor(cluster: Cluster, deadMen: DeadMen) {
     this.#cluster = cluster;
-    this.#image = image;
+    this.#deadMen = deadMen;
   }
 
-  /** Job, Role and a binding in every namespace of the receipt; none of them gives anything that wasn't given before. */
+  /** Dead man, Role and a binding in every place of the receipt; none of them gives anything that wasn't given before. */
   async prepare(spec: Spec): Promise<Placement[]> {
-    return whole(spec.access.map((entry) => this.#prepareNamespace(spec, entry)));
+    return whole(spec.access.map((entry) => this.#preparePlace(spec, entry)));
   }
 
   /** Puts the agent, and nobody else, into the bindings, each under its uid and resourceVersion. */
@@ -56,17 +40,18 @@ export class Issuer {
     const agent = { namespace: spec.grant.namespace, name: spec.agent.name };
     return whole(
       placements.map(async (placement) => {
-        if (isBound(placement.binding, placement.job, agent)) return placement;
+        if (isBound(placement.binding, placement, agent)) return placement;
         const { client, caches } = this.#cluster;
+        const { resource, cache } = accessKinds(caches, placement.namespace).binding;
         const wanted = { ...placement.binding, subjects: renderSubjects(agent) };
-        const binding = await accessRefusable(() => client.replace(roleBindings, wanted));
-        caches.roleBindings.observe(binding);
+        const binding = await accessRefusable(() => client.replace(resource, wanted));
+        cache.observe(binding);
         return { ...placement, binding };
       }),
     );
   }
 
-  /** Whether what isn't there yet would be taken, without making it. Throws what making it would: the three errors above. */
+  /** Whether what isn't there yet would be taken, without making it. Throws what making it would, as in refusable.ts. */
   async tryMaking(grant: ParsedGrant): Promise<void> {
     const { client, caches } = this.#cluster;
     const { namespace: home = '', name, uid } = grant.metadata;
@@ -74,141 +59,72 @@ export class Issuer {
     const agent = { namespace: home, name: grant.spec?.agent ?? '' };
     for (const { namespace, rules } of requestedAccess(grant.spec?.permissions ?? [], home)) {
       const ref = { namespace, name: grantObjectName(uid) };
-      const dryRun = () => client.create(jobs, renderJob(key, namespace, 60, this.#image), { dryRun: true });
-      const job = caches.jobs.get(ref) ?? (await this.#createOrGet(jobs, ref, () => jobRefusable(namespace, dryRun)));
-      this.#refuseForeign(jobs, job, uid);
+      const kinds = accessKinds(caches, namespace);
+      const job = await this.#deadMen.tryMaking(key, namespace);
+      const { resource: roles } = kinds.role;
       const tryRole = () => client.create(roles, renderRole(key, namespace, rules), { dryRun: true });
-      const role = caches.roles.get(ref);
-      this.#refuseForeign(roles, role ?? (await this.#createOrGet(roles, ref, () => accessRefusable(tryRole))), uid);
-      const binding = caches.roleBindings.get(ref);
-      this.#refuseForeign(roleBindings, binding, uid);
+      const role = kinds.role.cache.get(ref);
+      const tried = role ?? (await createOrGet(this.#cluster, roles, ref, () => accessRefusable(tryRole)));
+      refuseForeign(this.#cluster, roles, tried, uid);
+      const { resource: bindings } = kinds.binding;
+      const binding = kinds.binding.cache.get(ref);
+      refuseForeign(this.#cluster, bindings, binding, uid);
       // One that names a Role which isn't there is refused for that alone.
       if (binding || !role) continue;
-      const wanted = { ...renderRoleBinding(key, namespace, job.metadata), subjects: renderSubjects(agent) };
-      const tryBinding = () => client.create(roleBindings, wanted, { dryRun: true });
-      await this.#createOrGet(roleBindings, ref, () => accessRefusable(tryBinding));
+      // Who would own it doesn't matter: nothing is made.
+      const wanted = { ...renderBinding(key, namespace, jobAsOwner(job.metadata)), subjects: renderSubjects(agent) };
+      const tryBinding = () => client.create(bindings, wanted, { dryRun: true });
+      await createOrGet(this.#cluster, bindings, ref, () => accessRefusable(tryBinding));
     }
   }
 
-  async #prepareNamespace(spec: Spec, { namespace, rules }: Spec['access'][number]): Promise<Placement> {
-    const making = [this.#job(spec, namespace), this.#role(spec, namespace, rules)] as const;
+  async #preparePlace(spec: Spec, { namespace, rules }: Spec['access'][number]): Promise<Placement> {
+    const end = Date.parse(spec.expiresAt);
+    const making = [this.#deadMen.prepare(spec.grant, namespace, end), this.#role(spec, namespace, rules)] as const;
     await Promise.allSettled(making);
-    const [job, role] = await Promise.all(making);
-    const binding = await this.#binding(spec, namespace, job);
-    return { namespace, job, role, binding };
+    const [deadMan, role] = await Promise.all(making);
+    const binding = await this.#binding(spec, namespace, deadMan);
+    return { namespace, ...deadMan, role, binding };
   }
 
-  async #job({ grant, expiresAt }: Spec, namespace: string): Promise<Job> {
-    const { client, caches, clock } = this.#cluster;
-    const end = Date.parse(expiresAt);
-    const seconds = deadlineSeconds(end, clock.now().getTime());
-    const found = await this.#own(jobs, caches.jobs, namespace, grant, () =>
-      jobRefusable(namespace, () => client.create(jobs, renderJob(grant, namespace, seconds, this.#image))),
-    );
-    const corrected = correctedDeadline(found, end);
-    if (isArmed(found) && corrected === undefined) return found;
-    const activeDeadlineSeconds = corrected ?? found.spec.activeDeadlineSeconds ?? seconds;
-    const patch = {
-      metadata: { uid: found.metadata.uid },
-      spec: { parallelism: 0, ttlSecondsAfterFinished: 0, activeDeadlineSeconds },
-    };
-    const job = await client.patch(jobs, { namespace, name: found.metadata.name }, patch, { type: 'merge' });
-    caches.jobs.observe(job);
-    return job;
-  }
-
-  async #role({ grant }: Spec, namespace: string, rules: Spec['access'][number]['rules']): Promise<Role> {
+  async #role({ grant }: Spec, namespace: Place, rules: Spec['access'][number]['rules']): Promise<Role> {
     const { client, caches } = this.#cluster;
+    const kept = accessKinds(caches, namespace).role;
+    const ref = { namespace, name: grantObjectName(grant.uid) };
     const wanted = renderRole(grant, namespace, rules);
-    const create = () => accessRefusable(() => client.create(roles, wanted));
-    const found = await this.#own(roles, caches.roles, namespace, grant, create);
+    const create = () => accessRefusable(() => client.create(kept.resource, wanted));
+    const found = await ownObject(this.#cluster, kept, ref, grant, create);
     if (sameRules(found.rules, rules)) return found;
-    const role = await accessRefusable(() => client.replace(roles, { ...found, rules: wanted.rules }));
-    caches.roles.observe(role);
+    const role = await accessRefusable(() => client.replace(kept.resource, { ...found, rules: wanted.rules }));
+    kept.cache.observe(role);
     return role;
   }
 
-  async #binding({ grant, agent }: Spec, namespace: string, job: Job): Promise<RoleBinding> {
+  async #binding({ grant, agent }: Spec, namespace: Place, deadMan: DeadMan): Promise<RoleBinding> {
     const { client, caches } = this.#cluster;
-    const wanted = renderRoleBinding(grant, namespace, { name: job.metadata.name, uid: job.metadata.uid });
-    const create = () => accessRefusable(() => client.create(roleBindings, wanted));
-    const found = await this.#own(roleBindings, caches.roleBindings, namespace, grant, create);
-    if (isBound(found, job, { namespace: grant.namespace, name: agent.name })) return found;
+    const kept = accessKinds(caches, namespace).binding;
+    const ref = { namespace, name: grantObjectName(grant.uid) };
+    const wanted = async () => renderBinding(grant, namespace, await this.#deadMen.owner(deadMan));
+    const create = async () => {
+      const binding = await wanted();
+      return accessRefusable(() => client.create(kept.resource, binding));
+    };
+    const found = await ownObject(this.#cluster, kept, ref, grant, create);
+    if (isBound(found, deadMan, { namespace: grant.namespace, name: agent.name })) return found;
     if (!hasOwnRole(found)) {
       const { uid } = found.metadata;
-      await client.delete(roleBindings, found.metadata, { uid });
-      caches.roleBindings.forget(found.metadata);
+      await client.delete(kept.resource, found.metadata, { uid });
+      kept.cache.forget(found.metadata);
       return create();
     }
     // Whoever else it names loses it now; the agent comes back in when the status says so.
-    if (isOwnedBy(found, job) && !found.subjects?.length) return found;
-    const { ownerReferences } = wanted.metadata;
+    if (isOwnedBy(found, deadMan) && !found.subjects?.length) return found;
+    const { ownerReferences } = (await wanted()).metadata;
     const emptied = { ...found, metadata: { ...found.metadata, ownerReferences, finalizers: [] }, subjects: [] };
-    const binding = await accessRefusable(() => client.replace(roleBindings, emptied));
-    caches.roleBindings.observe(binding);
+    const binding = await accessRefusable(() => client.replace(kept.resource, emptied));
+    kept.cache.observe(binding);
     return binding;
   }
-
-  /** The grant's object of a kind, from the cache or made now. Throws ForeignObjectError when the name is somebody else's. */
-  async #own<T extends KubeObject>(
-    resource: Resource<T>,
-    cache: Cache<T>,
-    namespace: string,
-    grant: Spec['grant'],
-    create: () => Promise<T>,
-  ): Promise<T> {
-    const ref = { namespace, name: grantObjectName(grant.uid) };
-    let found = cache.get(ref) ?? (await this.#createOrGet(resource, ref, create));
-    this.#refuseForeign(resource, found, grant.uid);
-    // What is being deleted takes nothing down, and the guards let nobody, hallpass included, put our label on what has none.
-    if (found.metadata.deletionTimestamp !== undefined || !isLabelled(found, grant)) {
-      await this.#finishDeletion(resource, found);
-      cache.forget(ref);
-      found = await this.#createOrGet(resource, ref, create);
-      this.#refuseForeign(resource, found, grant.uid);
-      refuseTerminating(resource, found);
-    }
-    cache.observe(found);
-    return found;
-  }
-
-  /** Lets an object go, also one that waits for what somebody else made depend on it: a Job in that state takes no new binding down. */
-  async #finishDeletion<T extends KubeObject>(resource: Resource<T>, { metadata }: T): Promise<void> {
-    try {
-      await this.#cluster.client.delete(resource, metadata, { uid: metadata.uid, propagationPolicy: 'Background' });
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error;
-    }
-  }
-
-  #refuseForeign<T extends KubeObject>(resource: Resource<T>, object: T | undefined, grantUid: string): void {
-    if (!object || isMadeFor(this.#cluster.caches, object, grantUid)) return;
-    const { namespace, name } = object.metadata;
-    throw new ForeignObjectError(
-      `${resourceName(resource)} ${name} in namespace ${namespace} was not made by hallpass; whoever made it should delete it`,
-    );
-  }
-
-  async #createOrGet<T extends KubeObject>(
-    resource: Resource<T>,
-    ref: { namespace: string; name: string },
-    create: () => Promise<T>,
-  ): Promise<T> {
-    try {
-      return await create();
-    } catch (error) {
-      if (!isAlreadyExists(error)) throw error;
-      return this.#cluster.client.get(resource, ref);
-    }
-  }
-}
-
-function refuseTerminating<T extends KubeObject>(resource: Resource<T>, { metadata }: T): void {
-  if (metadata.deletionTimestamp === undefined) return;
-  const { namespace, name, finalizers = [] } = metadata;
-  throw new ForeignObjectError(
-    `${resourceName(resource)} ${name} in namespace ${namespace} is being deleted and kept by finalizers of others (${finalizers.join(', ')}); whoever set them should take them off`,
-  );
 }
 
 /** Waits for all of them, also where one fails: what is still on its way would escape whoever then cleans up. */
@@ -218,52 +134,22 @@ async function whole<T>(making: Promise<T>[]): Promise<T[]> {
 }
 
 /**
- * The objects of a list of placements as status lists them. Whoever may write in the namespace and knows a binding's uid can make
- * the garbage collector wait for an object of theirs before the binding goes, and RBAC counts a binding until it is gone.
+ * The objects of a list of placements as status lists them. Whoever may write in a namespace and knows the uid of a binding, or of
+ * the Service that one rests on, can make the garbage collector wait for an object of theirs before it goes, and RBAC counts a
+ * binding until it is gone: those go without their uids.
  */
 export function createdObjects(placements: Placement[]) {
-  return placements.flatMap(({ namespace, job, role, binding }) =>
-    [
-      { kind: 'Job', name: job.metadata.name, uid: job.metadata.uid },
-      { kind: 'Role', name: role.metadata.name, uid: role.metadata.uid },
-      { kind: 'RoleBinding', name: binding.metadata.name },
-    ].map((object) => ({ ...object, namespace })),
-  );
+  return placements.flatMap(({ job, service, role, binding }) => {
+    const ofCluster = service !== undefined;
+    return [
+      { kind: 'Job', ...named(job), uid: job.metadata.uid },
+      ...(service ? [{ kind: 'Service', ...named(service) }] : []),
+      { kind: ofCluster ? 'ClusterRole' : 'Role', ...named(role), uid: role.metadata.uid },
+      { kind: ofCluster ? 'ClusterRoleBinding' : 'RoleBinding', ...named(binding) },
+    ];
+  });
 }
 
-/** Turns the refusal of a Job into an error of its own. */
-async function jobRefusable<T>(namespace: string, create: () => Promise<T>): Promise<T> {
-  try {
-    return await create();
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new DeadManRefusedError(
-      `the dead-man Job, without which no access is given, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through Jobs named hallpass-*`,
-    );
-  }
-}
-
-/** The same for a Role or a RoleBinding. */
-async function accessRefusable<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new AccessRefusedError(
-      `what gives the access was refused: ${error.message}; have the admission policy let through Roles and RoleBindings named hallpass-*`,
-    );
-  }
-}
-
-/**
- * Whether quota, admission or the API server itself won't take an object, which others must mend. RBAC's refusal is none:
- * that is a namespace which is not enabled any more, and the caches will say so.
- */
-function isRefusal(error: unknown): error is ApiError {
-  if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) return false;
-  return !isAlreadyExists(error) && !isRightMissing(error) && !isNamespaceTerminating(error);
-}
-
-function isRightMissing(error: ApiError): boolean {
-  return error.status === 403 && /cannot (create|update|patch) resource/.test(error.message);
+function named({ metadata: { name, namespace } }: KubeObject) {
+  return { namespace, name };
 }

@@ -7,10 +7,12 @@ import { agentReceipts } from '../api/receipt.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { Result } from '../kube/controller.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
+import { describePlace } from '../policy/access.ts';
 import { timestamp } from '../policy/schedule.ts';
 import { type Cluster, INDEX, openReceipts } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
-import { namespacesOf, withdrawBindings, withdrawRest } from './withdraw.ts';
+import { objectsFor } from './places.ts';
+import { placesGiven, withdrawBindings, withdrawRest } from './withdraw.ts';
 
 /** Sweeps what is left of one grant, named by its uid. `enqueue` hands a grant that does exist to its own reconciler. */
 export async function sweep(
@@ -25,9 +27,7 @@ export async function sweep(
     enqueue(keyOf(known.metadata));
     return undefined;
   }
-  const left = [caches.roleBindings, caches.roles, caches.jobs].flatMap((cache): KubeObject[] =>
-    cache.byIndex(INDEX.grantUid, grantUid),
-  );
+  const left = objectsFor(caches, grantUid);
   const open = openReceipts(caches, grantUid);
   if (left.length === 0 && open.length === 0) return undefined;
   for (const ref of refsOf(left, open)) {
@@ -43,9 +43,9 @@ export async function sweep(
     }
   }
   const orphan = { metadata: { name: '', uid: grantUid, resourceVersion: '' }, status: {} };
-  const namespaces = namespacesOf(caches, orphan);
-  await withdrawBindings(cluster, grantUid, namespaces);
-  await withdrawRest(cluster, grantUid, namespaces);
+  const places = placesGiven(caches, orphan);
+  await withdrawBindings(cluster, grantUid, places);
+  await withdrawRest(cluster, grantUid, places);
   for (const { metadata, spec } of open) {
     const now = clock.now().getTime();
     // With hallpass down its Job took the access on time, or its deletion before that: nobody saw which.
@@ -61,7 +61,11 @@ export async function sweep(
     caches.receipts.observe(await client.patch(agentReceipts, ref, patch, { type: 'merge', subresource: 'status' }));
   }
   metrics.orphansRemoved(left.length);
-  log.warn('removed what was left of a grant that is gone', { uid: grantUid, objects: left.length, namespaces });
+  log.warn('removed what was left of a grant that is gone', {
+    uid: grantUid,
+    objects: left.length,
+    places: places.map(describePlace),
+  });
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import { requestKey } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import { keyOf } from '../kube/object.ts';
 import type { Refusal } from '../policy/snapshot.ts';
-import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from './issue.ts';
+import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from './refusable.ts';
 
 /** How soon a refusal is tried again the first time, in milliseconds, and at most: twice as long each time. */
 const FIRST_RETRY = 15_000;

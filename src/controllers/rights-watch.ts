@@ -13,7 +13,7 @@ import { Deadlines } from '../kube/deadlines.ts';
 import type { Role, RoleBinding, Subject } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import type { Queue } from '../kube/queue.ts';
-import { reaches } from '../policy/access.ts';
+import { targetPlaces } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
 import { AuthorIndex } from './author-index.ts';
 import { type Cluster, INDEX, identityOf, roleKey } from './cluster.ts';
@@ -70,7 +70,8 @@ export class RightsWatch {
     const { roleBindings, clusterRoleBindings } = this.#cluster.caches;
     const { namespace, name } = object.metadata;
     const key = roleKey({ metadata: object.metadata, roleRef: { apiGroup: '', kind, name } });
-    const own = grantUidOf(name) === undefined ? undefined : roleBindings.get({ namespace, name });
+    const bindings = kind === 'Role' ? roleBindings : clusterRoleBindings;
+    const own = grantUidOf(name) === undefined ? undefined : bindings.get({ namespace, name });
     this.#touch([
       ...roleBindings.byIndex(INDEX.role, key),
       ...clusterRoleBindings.byIndex(INDEX.role, key),
@@ -102,7 +103,7 @@ export class RightsWatch {
       for (const subject of subjects ?? []) {
         for (const grant of this.#writtenBy(subjectKey(subject))) {
           const { namespace } = metadata;
-          if (namespace === undefined || reaches(grant, namespace)) found.add(grant);
+          if (namespace === undefined || targetPlaces(grant).includes(namespace)) found.add(grant);
         }
       }
     }

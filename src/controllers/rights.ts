@@ -1,9 +1,9 @@
-// What RBAC gives somebody in a namespace, as the caches have it: the rules of every role that is bound to them or to a group of
+// What RBAC gives somebody in a place, as the caches have it: the rules of every role that is bound to them or to a group of
 // theirs.
 
 import type { ParsedGrant } from '../api/grant.ts';
 import type { RoleBinding } from '../kube/kinds.ts';
-import { requestedAccess } from '../policy/access.ts';
+import { type Place, requestedAccess } from '../policy/access.ts';
 import { type Holder, holdersOf, subjectKeysOfHolder } from '../policy/authors.ts';
 import { covers, type PolicyRule } from '../policy/rules.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
@@ -31,15 +31,15 @@ function isSame(a: Holder | undefined, b: Holder | undefined): boolean {
   );
 }
 
-/** Without what hallpass bound for a grant: an agent that asks for another rests on the word of the API server. */
-function rulesOf(caches: Caches, holder: Holder, namespace: string): PolicyRule[] {
+/** In the whole cluster ClusterRoleBindings alone. Without what hallpass bound for a grant: an agent that asks for another rests on the word of the API server. */
+function rulesOf(caches: Caches, holder: Holder, place: Place): PolicyRule[] {
   const rules: PolicyRule[] = [];
   for (const subject of subjectKeysOfHolder(holder)) {
     for (const binding of caches.clusterRoleBindings.byIndex(INDEX.subject, subject)) {
       for (const rule of rulesBy(caches, binding)) rules.push(rule);
     }
     for (const binding of caches.roleBindings.byIndex(INDEX.subject, subject)) {
-      if (binding.metadata.namespace !== namespace) continue;
+      if (binding.metadata.namespace !== place) continue;
       for (const rule of rulesBy(caches, binding)) rules.push(rule);
     }
   }

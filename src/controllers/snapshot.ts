@@ -5,6 +5,9 @@ import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import {
   acceptedNamespaces,
+  CLUSTER_DEAD_MAN,
+  CLUSTER_ISSUER_ROLE,
+  GRANTABLE_CLUSTER_ROLE,
   GRANTABLE_ROLE,
   grantObjectName,
   ISSUER_ROLE,
@@ -15,10 +18,10 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
-import { concernedNamespaces } from '../policy/access.ts';
+import { concernedPlaces, type Place } from '../policy/access.ts';
 import { requesterCheck } from '../policy/authors.ts';
-import { policiesSelecting } from '../policy/policies.ts';
-import { isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
+import { policiesByName, policiesSelecting } from '../policy/policies.ts';
+import { type ClusterView, isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
   agentKey,
   type Caches,
@@ -31,8 +34,10 @@ import {
   limitsActiveGrants,
   openReceipts,
   outOfStep,
+  placeKey,
   targetKey,
 } from './cluster.ts';
+import { placementOf, reaperOf } from './places.ts';
 import { authorsCovered } from './rights.ts';
 import { straysOf } from './withdraw.ts';
 
@@ -45,6 +50,7 @@ export function gather(
   },
 ): Snapshot {
   const { namespace = '', name, uid } = grant.metadata;
+  const everywhere = concernedPlaces(grant).includes(undefined);
   const receipt = caches.receipts.get({
     namespace: SYSTEM_NAMESPACE,
     name: receiptName({ namespace, name }, grant.hash),
@@ -52,6 +58,7 @@ export function gather(
   const identity = identityOf(caches, grant);
   const superseded = openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash);
   const namespaces = namespaceViews(caches, grant);
+  const cluster = everywhere ? clusterView(caches) : undefined;
   const given = isLive({ grant, receipt }) || superseded.length > 0;
   return {
     now: o.now,
@@ -61,6 +68,7 @@ export function gather(
     receipt,
     superseded,
     namespaces,
+    cluster,
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
     refusal: o.refusal,
@@ -71,6 +79,7 @@ export function gather(
       caches.clusterRoles,
       caches.roleBindings,
       caches.clusterRoleBindings,
+      ...(everywhere ? [caches.cronJobs] : []),
       caches.namespaces,
       caches.identities,
       caches.policies,
@@ -80,22 +89,27 @@ export function gather(
     withdrawn: o.withdrawn,
     task: o.task,
     reviews: reviewsOf(caches, grant, receipt),
-    signals: [EVERYTHING, ...concernedNamespaces(grant), agentKey(grant)].flatMap((about) =>
-      caches.signals.byIndex(INDEX.about, about),
-    ),
+    signals: signalsOf(caches, grant, everywhere),
     reviewers: undefined,
     authorsLack: undefined,
     authorsCovered:
       given &&
-      requesterCheck({ namespaces }) === 'Continuous' &&
+      requesterCheck({ namespaces, cluster }) === 'Continuous' &&
       authorsCovered(caches, { grant, identity, namespaces }),
     answers: undefined,
   };
 }
 
+/** About everything, a namespace that the grant depends on (every one where it reaches the whole cluster), or its agent. */
+function signalsOf({ signals, namespaces }: Caches, grant: ParsedGrant, everywhere: boolean) {
+  const places = everywhere ? namespaces.list().map(({ metadata }) => metadata.name) : concernedPlaces(grant);
+  const about = [EVERYTHING, ...places.filter((place) => place !== undefined), agentKey(grant)];
+  return [...new Set(about)].flatMap((each) => signals.byIndex(INDEX.about, each));
+}
+
 /** What is known of the grant's own namespace, and of those that it reaches into. */
 export function namespaceViews(caches: Caches, grant: ParsedGrant): Map<string, NamespaceView> {
-  return new Map(concernedNamespaces(grant).flatMap((target) => namespaceView(caches, target)));
+  return new Map(concernedPlaces(grant).flatMap((place) => (place === undefined ? [] : namespaceView(caches, place))));
 }
 
 /** By name: a stop goes by it. The agent's name is known by the receipt where the grant itself can't be read. */
@@ -111,7 +125,7 @@ function reviewsOf(caches: Caches, { metadata, spec }: ParsedGrant, receipt: Par
 function namespaceView(caches: Caches, name: string): [string, NamespaceView][] {
   const namespace = caches.namespaces.get({ name });
   if (!namespace) return [];
-  const roles = caches.roleBindings.byIndex(INDEX.enables, name).map(enabledRole);
+  const roles = enablingRoles(caches, name);
   const enabled = roles.includes(GRANTABLE_ROLE) && roles.includes(ISSUER_ROLE);
   const view = {
     terminating: namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating',
@@ -124,9 +138,31 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
   return [[name, view]];
 }
 
-/** The policies that select a namespace, by name. */
-export function policiesOf(caches: Caches, namespace: string): ParsedPolicy[] {
-  return policiesSelecting(caches.policies.list(), caches.namespaces.get({ name: namespace })?.metadata.labels);
+function clusterView(caches: Caches): ClusterView {
+  const roles = enablingRoles(caches, undefined);
+  const joins = enablingRoles(caches, SYSTEM_NAMESPACE).includes(CLUSTER_DEAD_MAN);
+  const ends = reaperOf(caches, undefined) !== undefined;
+  const enabled = roles.includes(GRANTABLE_CLUSTER_ROLE) && roles.includes(CLUSTER_ISSUER_ROLE) && joins && ends;
+  const namespaces = caches.namespaces.list().map(({ metadata: { name, labels = {} } }) => {
+    const dataSensitivity = labelledSensitivity(labels[LABELS.dataSensitivity]);
+    return [name, { labels, dataSensitivity, policies: policiesOf(caches, name) }] as const;
+  });
+  return {
+    ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_CLUSTER_ROLE })?.rules ?? []) : undefined,
+    policies: policiesOf(caches, undefined),
+    namespaces: new Map(namespaces.sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
+function enablingRoles({ roleBindings, clusterRoleBindings }: Caches, place: Place) {
+  const bindings = place === undefined ? clusterRoleBindings : roleBindings;
+  return bindings.byIndex(INDEX.enables, placeKey(place)).map(enabledRole);
+}
+
+/** The policies that select a namespace, or all of them for the whole cluster; by name. */
+export function policiesOf(caches: Caches, place: Place): ParsedPolicy[] {
+  if (place === undefined) return policiesByName(caches.policies.list());
+  return policiesSelecting(caches.policies.list(), caches.namespaces.get({ name: place })?.metadata.labels);
 }
 
 /**
@@ -159,7 +195,7 @@ function precedes(a: Placed, b: Placed): boolean {
   return a.startTime === b.startTime ? a.grant.uid < b.grant.uid : Date.parse(a.startTime) < Date.parse(b.startTime);
 }
 
-/** Whether Job, Role and RoleBinding stand in every namespace of the receipt as they were made, and nowhere else. */
+/** Whether dead man, Role and binding stand in every place of the receipt as they were made, and nowhere else. */
 function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | undefined): boolean {
   const name = grantObjectName(grant.metadata.uid);
   const { namespace: home = '', name: grantName, uid } = grant.metadata;
@@ -167,12 +203,13 @@ function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | u
   const access = receipt?.spec?.access ?? [];
   if (straysOf(caches, grant.metadata.uid, access).length > 0) return false;
   return access.every(({ namespace, rules }) => {
-    const job = caches.jobs.get({ namespace, name });
-    const role = caches.roles.get({ namespace, name });
-    const binding = caches.roleBindings.get({ namespace, name });
-    if (!job || !role || !binding) return false;
-    const made = [job, role, binding];
+    const placement = placementOf(caches, namespace, name);
+    if (!placement) return false;
+    const { job, service, role, binding } = placement;
+    const made = [job, role, binding, ...(service ? [service] : [])];
     if (!made.every((object) => isLabelled(object, { namespace: home, name: grantName, uid }))) return false;
-    return isArmed(job) && sameRules(role.rules, rules) && isBound(binding, job, agent);
+    const reaper = reaperOf(caches, namespace);
+    if (namespace === undefined && !reaper) return false;
+    return isArmed(job, reaper?.metadata) && sameRules(role.rules, rules) && isBound(binding, placement, agent);
   });
 }

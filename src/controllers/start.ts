@@ -14,6 +14,7 @@ import { resync } from '../kube/resync.ts';
 import { ENVIRONMENT } from '../policy/environment.ts';
 import { AuthorCheck } from './authors.ts';
 import { type Cluster, inTwoSteps } from './cluster.ts';
+import { DeadMen } from './dead-man.ts';
 import { GrantReconciler } from './grant.ts';
 import { GrantActivation } from './grant-active.ts';
 import { GrantRecord } from './grant-record.ts';
@@ -81,7 +82,7 @@ export function startControllers(o: Options): {
   const rights = new RightsWatch({ cluster, queues, forget: () => authors.forget() });
   const expressions = new Evaluator({ environment: ENVIRONMENT, now: () => now().getTime() });
   const record = new GrantRecord(cluster, events);
-  const issuer = new Issuer(cluster, o.image);
+  const issuer = new Issuer(cluster, new DeadMen(cluster, o.image));
   const refusals = new Refusals({ now: () => now().getTime(), tryMaking: (grant) => issuer.tryMaking(grant) });
   const repairs = new Repairs();
   const tasks = new Tasks({

@@ -6,6 +6,7 @@ import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import {
+  GRANTABLE_CLUSTER_ROLE,
   GRANTABLE_ROLE,
   grantUidOf,
   grantUidOfBinding,
@@ -22,7 +23,17 @@ import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
 import { policySelects } from '../policy/policies.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
-import { aboutKey, agentKey, type Cluster, EVERYTHING, enabledRole, INDEX, limitsActiveGrants } from './cluster.ts';
+import {
+  aboutKey,
+  agentKey,
+  type Cluster,
+  EVERYTHING,
+  enabledRole,
+  grantsConcernedBy,
+  INDEX,
+  limitsActiveGrants,
+  placeKey,
+} from './cluster.ts';
 import type { GuardWatch } from './guards.ts';
 import { IdentityCounts } from './identity-counts.ts';
 import { removableAt } from './receipt.ts';
@@ -54,11 +65,11 @@ export function watchChanges(o: {
   };
   const isOpen = ({ status }: ParsedGrant) => !isTerminal(status.phase);
   const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(isOpen));
-  const openIn = (namespace: string) => caches.grants.byIndex(INDEX.namespace, namespace).filter(isOpen);
+  const openIn = (place: string | undefined) => caches.grants.byIndex(INDEX.place, placeKey(place)).filter(isOpen);
   /** The grants that a signal concerns, by what it is about. */
   const grantsAbout = (about: string) => {
     if (about === EVERYTHING) return caches.grants.list();
-    return caches.grants.byIndex(about.includes('/') ? INDEX.agent : INDEX.namespace, about);
+    return about.includes('/') ? caches.grants.byIndex(INDEX.agent, about) : grantsConcernedBy(caches, about);
   };
   /** Which policies respond to signals, and how, may be another now. */
   const enqueueSignals = (namespaces: Set<string>) => {
@@ -188,37 +199,40 @@ export function watchChanges(o: {
   });
 
   caches.jobs.subscribe((event) => void touched(event, isStatusOnly(event) ? NOTE : undefined));
+  caches.services.subscribe((event) => void touched(event));
+  caches.cronJobs.subscribe(({ initial }) => {
+    if (!initial) enqueueGrants(openIn(undefined));
+  });
   caches.roles.subscribe((event) => {
     rights.roleChanged('Role', event);
     if (!touched(event) && !event.initial) rightsChanged();
   });
-  caches.roleBindings.subscribe((event) => {
+  const aBindingChanged = (event: CacheEvent<RoleBinding>) => {
     const { object, previous, initial } = event;
     rights.bindingChanged(event);
     // One that only has the name of a grant's may be somebody's standing access.
     if (touched(event) && isGrants(object) && (!previous || isGrants(previous))) return;
     if (enabledRole(object) || (previous && enabledRole(previous))) {
-      const namespace = object.metadata.namespace ?? '';
-      enqueueGrants(caches.grants.byIndex(INDEX.namespace, namespace), priorityOf(event));
-      if (!initial) enqueueIdentities(({ metadata }) => metadata.namespace === namespace);
+      const { namespace } = object.metadata;
+      // In hallpass's own namespace it may be what the dead men of the whole cluster need.
+      enqueueGrants(namespace ? grantsConcernedBy(caches, namespace) : openIn(undefined), priorityOf(event));
+      if (!initial && namespace) enqueueIdentities(({ metadata }) => metadata.namespace === namespace);
     }
     bindingChanged(event);
-  });
-  caches.clusterRoleBindings.subscribe((event) => {
-    rights.bindingChanged(event);
-    bindingChanged(event);
-  });
+  };
+  caches.roleBindings.subscribe(aBindingChanged);
+  caches.clusterRoleBindings.subscribe(aBindingChanged);
   caches.clusterRoles.subscribe((event) => {
-    const { object, initial } = event;
-    if (initial) return;
     rights.roleChanged('ClusterRole', event);
-    if (object.metadata.name === GRANTABLE_ROLE) enqueueOpen();
+    if (touched(event) || event.initial) return;
+    if (event.object.metadata.name === GRANTABLE_ROLE) enqueueOpen();
+    if (event.object.metadata.name === GRANTABLE_CLUSTER_ROLE) enqueueGrants(openIn(undefined));
     rightsChanged();
   });
   caches.namespaces.subscribe((event) => {
     if (event.initial) return;
     const { name } = event.object.metadata;
-    enqueueGrants(caches.grants.byIndex(INDEX.namespace, name));
+    enqueueGrants(grantsConcernedBy(caches, name));
     enqueueSignals(new Set([name]));
     if (event.type === 'deleted') {
       // What is in it still was left there by force.
@@ -238,7 +252,8 @@ export function watchChanges(o: {
     const selected = caches.namespaces
       .list()
       .filter(({ metadata }) => [object, previous ?? object].some((policy) => policySelects(policy, metadata.labels)));
-    const touched = selected.flatMap(({ metadata }) => openIn(metadata.name));
+    // What holds in the whole cluster is held against every policy.
+    const touched = [...selected.flatMap(({ metadata }) => openIn(metadata.name)), ...openIn(undefined)];
     enqueueGrants(touched);
     enqueueSignals(new Set([SYSTEM_NAMESPACE, ...selected.map(({ metadata }) => metadata.name)]));
     // What their agents hold may be called sensitive now, or no longer.

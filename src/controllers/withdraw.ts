@@ -1,47 +1,36 @@
-// Takes away what a grant was given: bindings first, in every namespace, then what they rested on.
+// Takes away what a grant was given: bindings first, in every place, then what they rested on.
 
-import { hasOwnRole } from '../access/drift.ts';
+import { hasOwnRole, placesOfObject } from '../access/drift.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { grantObjectName, grantUidOfBinding } from '../api/names.ts';
-import type { Cache } from '../kube/cache.ts';
 import { isForbidden, isNotFound, unlessGone } from '../kube/client.ts';
-import { jobs, type RoleBinding, roleBindings, roles } from '../kube/kinds.ts';
-import type { KubeObject, Resource } from '../kube/object.ts';
+import { jobs, type RoleBinding, services } from '../kube/kinds.ts';
+import type { KubeObject, ObjectRef } from '../kube/object.ts';
+import { describePlace, type Place } from '../policy/access.ts';
 import { messageOf } from '../text.ts';
 import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
+import { accessKinds, deadManNamespace, type Kept, placesHeld } from './places.ts';
 
 /**
- * Every namespace in which a grant may have been given something: by its open receipts, its status, and what the
- * caches hold. The caches may lag behind; the receipt is written before the first right exists.
+ * Every place in which a grant may have been given something: by its open receipts, its status, and what the caches hold. The
+ * caches may lag behind; the receipt is written before the first right exists.
  */
-export function namespacesOf(caches: Caches, grant: Pick<ParsedGrant, 'metadata' | 'status'>): string[] {
+export function placesGiven(caches: Caches, grant: Pick<ParsedGrant, 'metadata' | 'status'>): Place[] {
   const { uid } = grant.metadata;
-  const held = [caches.roleBindings, caches.roles, caches.jobs].flatMap((cache): KubeObject[] =>
-    cache.byIndex(INDEX.grantUid, uid),
-  );
   return [
     ...new Set([
       ...openReceipts(caches, uid).flatMap(({ spec }) => spec?.access.map(({ namespace }) => namespace) ?? []),
-      ...(grant.status.created ?? []).map(({ namespace }) => namespace),
-      ...held.map(({ metadata }) => metadata.namespace ?? ''),
+      ...(grant.status.created ?? []).flatMap(({ kind, namespace }) => placesOfObject(kind, namespace)),
+      ...placesHeld(caches, uid).flat(),
     ]),
   ];
 }
 
-/** Whether the caches hold anything that was made for the grant. */
-export function holdsAnything(caches: Caches, uid: string): boolean {
-  return [caches.roleBindings, caches.roles, caches.jobs].some(
-    (cache) => cache.byIndex(INDEX.grantUid, uid).length > 0,
-  );
-}
-
-/** Namespaces in which the caches hold something that was made for the grant, beside those that it reaches into. */
-export function straysOf(caches: Caches, uid: string, access: { namespace: string }[]): string[] {
+/** Places in which the caches hold something that was made for the grant, beside those that it reaches. */
+export function straysOf(caches: Caches, uid: string, access: { namespace?: Place }[]): Place[] {
   const reached = new Set(access.map(({ namespace }) => namespace));
-  const found = [caches.roleBindings, caches.roles, caches.jobs].flatMap((cache): KubeObject[] =>
-    cache.byIndex(INDEX.grantUid, uid),
-  );
-  return [...new Set(found.map(({ metadata }) => metadata.namespace ?? ''))].filter((each) => !reached.has(each));
+  const strays = placesHeld(caches, uid).filter((places) => !places.some((place) => reached.has(place)));
+  return [...new Set(strays.flat())];
 }
 
 /** Access that could not be taken away, since others keep what gives it: by their finalizers, or by refusing its deletion. */
@@ -51,17 +40,18 @@ export class AccessRemainsError extends Error {}
  * Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by
  * them. Throws AccessRemainsError when it can't be made so.
  */
-export async function withdrawBindings(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
+export async function withdrawBindings(cluster: Cluster, uid: string, places: Place[]): Promise<void> {
   const name = grantObjectName(uid);
-  await all(namespaces, async (namespace) => {
+  await all(places, async (namespace) => {
     const ref = { namespace, name };
     const { client, caches } = cluster;
+    const kept = accessKinds(caches, namespace).binding;
     try {
-      const held = await remove(cluster, roleBindings, caches.roleBindings, ref, uid);
+      const held = await remove(cluster, kept, ref, uid);
       if (held) await disarm(cluster, held, uid);
     } catch (error) {
       if (!isForbidden(error)) throw error;
-      const held = await unlessGone(client.get(roleBindings, ref));
+      const held = await unlessGone(client.get(kept.resource, ref));
       if (!held) return;
       await disarm(cluster, held, uid, messageOf(error));
       // It gives nothing any more, and is still to go.
@@ -76,9 +66,10 @@ export async function withdrawBindings(cluster: Cluster, uid: string, namespaces
  */
 async function disarm(cluster: Cluster, held: RoleBinding, uid: string, refusal?: string): Promise<void> {
   const { client, caches, log } = cluster;
-  const { namespace = '', name, finalizers } = held.metadata;
+  const { namespace, name, finalizers } = held.metadata;
+  const { resource, cache } = accessKinds(caches, namespace).binding;
   if (!held.subjects?.length) return;
-  log.warn('others keep a RoleBinding that was to be deleted', {
+  log.warn(`others keep a ${resource.kind} that was to be deleted`, {
     uid,
     namespace,
     name,
@@ -86,45 +77,49 @@ async function disarm(cluster: Cluster, held: RoleBinding, uid: string, refusal?
     error: refusal,
   });
   try {
-    caches.roleBindings.observe(await client.replace(roleBindings, { ...held, subjects: [] }));
+    cache.observe(await client.replace(resource, { ...held, subjects: [] }));
     return;
   } catch (error) {
     if (isNotFound(error)) return;
-    // Where the namespace is not enabled any more, hallpass may delete but not write; and nowhere what has lost our label.
+    // Where the place is not enabled any more, hallpass may delete but not write; and nowhere what has lost our label.
     if (!isForbidden(error)) throw error;
   }
   const role = hasOwnRole(held) ? await removedRole(cluster, { namespace, name }, uid) : undefined;
   if (hasOwnRole(held) && !role) return;
   const kept = role?.metadata.finalizers;
+  const object = `${resource.kind.toLowerCase()} ${name}${namespace ? ` -n ${namespace}` : ''}`;
   const [why, end] = refusal
-    ? [`hallpass may not delete it (${refusal})`, `kubectl delete rolebinding ${name} -n ${namespace}`]
+    ? [`hallpass may not delete it (${refusal})`, `kubectl delete ${object}`]
     : [
-        `finalizers of others keep it (${finalizers?.join(', ')})${kept ? ` and its Role (${kept.join(', ')})` : ''}`,
-        `kubectl patch rolebinding ${name} -n ${namespace} --type=merge -p '{"metadata":{"finalizers":null}}'`,
+        `finalizers of others keep it (${finalizers?.join(', ')})${kept ? ` and its ${namespace ? 'Role' : 'ClusterRole'} (${kept.join(', ')})` : ''}`,
+        `kubectl patch ${object} --type=merge -p '{"metadata":{"finalizers":null}}'`,
       ];
   throw new AccessRemainsError(
-    `the access in namespace ${namespace} remains until somebody who may runs: ${end}; RoleBinding ${name} gives it, and ${why}`,
+    `the access in ${describePlace(namespace)} remains until somebody who may runs: ${end}; ${resource.kind} ${name} gives it, and ${why}`,
   );
 }
 
 /** Deletes the Role that a binding rests on; returns it where it is there nevertheless. */
-async function removedRole(cluster: Cluster, ref: { namespace: string; name: string }, uid: string) {
+async function removedRole(cluster: Cluster, ref: ObjectRef, uid: string) {
+  const kept = accessKinds(cluster.caches, ref.namespace).role;
   try {
-    await remove(cluster, roles, cluster.caches.roles, ref, uid);
+    await remove(cluster, kept, ref, uid);
   } catch (error) {
     if (!isForbidden(error)) throw error;
   }
-  const role = await unlessGone(cluster.client.get(roles, ref));
-  if (role) cluster.caches.roles.observe(role);
+  const role = await unlessGone(cluster.client.get(kept.resource, ref));
+  if (role) kept.cache.observe(role);
   return role;
 }
 
 /** How many bindings of grants give access that hallpass was to take away: they name somebody, and their role is there. */
-export function heldBindings({ grants, roleBindings, roles }: Caches): number {
-  const held = roleBindings.list().filter((binding) => {
+export function heldBindings(caches: Caches): number {
+  const { grants, roleBindings, clusterRoleBindings } = caches;
+  const held = [...roleBindings.list(), ...clusterRoleBindings.list()].filter((binding) => {
     const { deletionTimestamp, namespace, name } = binding.metadata;
     const uid = binding.subjects?.length ? grantUidOfBinding(binding) : undefined;
-    if (uid === undefined || (hasOwnRole(binding) && !roles.get({ namespace, name }))) return false;
+    if (uid === undefined) return false;
+    if (hasOwnRole(binding) && !accessKinds(caches, namespace).role.cache.get({ namespace, name })) return false;
     return deletionTimestamp !== undefined || grants.byIndex(INDEX.grantUid, uid).some(saysRemains);
   });
   return held.length;
@@ -135,12 +130,15 @@ function saysRemains({ status }: ParsedGrant): boolean {
 }
 
 /** Deletes what the bindings rested on. */
-export async function withdrawRest(cluster: Cluster, uid: string, namespaces: string[]): Promise<void> {
+export async function withdrawRest(cluster: Cluster, uid: string, places: Place[]): Promise<void> {
   const name = grantObjectName(uid);
-  await all(namespaces, async (namespace) => {
+  const { caches } = cluster;
+  await all(places, async (place) => {
+    const deadMan = { namespace: deadManNamespace(place), name };
     await Promise.all([
-      remove(cluster, roles, cluster.caches.roles, { namespace, name }, uid),
-      remove(cluster, jobs, cluster.caches.jobs, { namespace, name }, uid),
+      remove(cluster, accessKinds(caches, place).role, { namespace: place, name }, uid),
+      remove(cluster, { resource: jobs, cache: caches.jobs }, deadMan, uid),
+      place === undefined && remove(cluster, { resource: services, cache: caches.services }, deadMan, uid),
     ]);
   });
 }
@@ -151,13 +149,12 @@ export async function withdrawRest(cluster: Cluster, uid: string, namespaces: st
  */
 async function remove<T extends KubeObject>(
   { client, caches }: Cluster,
-  resource: Resource<T>,
-  cache: Cache<T>,
-  ref: { namespace: string; name: string },
+  { resource, cache }: Kept<T>,
+  ref: ObjectRef,
   uid: string,
 ): Promise<T | undefined> {
   const known = cache.get(ref);
-  const gives = resource.kind === 'RoleBinding';
+  const gives = resource.kind === 'RoleBinding' || resource.kind === 'ClusterRoleBinding';
   // A binding goes by its name, whatever the cache says, unless it is somebody else's indeed: it is what gives access.
   if (known ? !isMadeFor(caches, known, uid) : !gives) {
     if (known && !gives) return undefined;
@@ -175,14 +172,14 @@ async function remove<T extends KubeObject>(
     }
     if (!isNotFound(error)) throw error;
     // In a namespace that was finalized by force, which is as if it were not there, objects live on and come back with it.
-    if (!caches.namespaces.get({ name: ref.namespace })) return undefined;
+    if (ref.namespace && !caches.namespaces.get({ name: ref.namespace })) return undefined;
   }
   cache.forget(ref);
   return undefined;
 }
 
-/** Does the same in every namespace; one that fails doesn't keep the others from being cleaned. Throws the first error. */
-async function all(namespaces: string[], act: (namespace: string) => Promise<void>): Promise<void> {
-  const results = await Promise.allSettled(namespaces.map(act));
+/** Does the same in every place; one that fails doesn't keep the others from being cleaned. Throws the first error. */
+async function all(places: Place[], act: (place: Place) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(places.map(act));
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }

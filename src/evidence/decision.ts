@@ -36,6 +36,8 @@ export type DecisionRecord = {
     reviews: Version[];
     /** Every signal that concerns the grant, as `namespace/name`, whether a policy responds to it or not. */
     signals: Version[];
+    /** Whether the whole cluster was enabled; undefined where the grant doesn't reach it. */
+    cluster: { enabled: boolean } | undefined;
     namespaces: { name: string; enabled: boolean; terminating: boolean; acceptsGrantsFrom: string[]; data?: string }[];
     /** What the authors were found not to hold; undefined where they were not asked about. */
     authorsLack: Snapshot['authorsLack'];
@@ -52,7 +54,7 @@ type Told = { gate?: string; reason: string; message: string };
 
 /** The record of what was decided on a snapshot. */
 export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
-  const { grant, hash, identity, receipt, reviews, namespaces, guardProblems, outOfStep } = snapshot;
+  const { grant, hash, identity, receipt, reviews, namespaces, cluster, guardProblems, outOfStep } = snapshot;
   const { authorsLack, authorsCovered, answers } = snapshot;
   const record = {
     grant: keyOf(grant.metadata),
@@ -73,6 +75,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       policies: policiesOf(snapshot).map(version),
       reviews: [...reviews.ofIdentity, ...reviews.ofGrant].map(version),
       signals: signalsOf(snapshot),
+      cluster: cluster && { enabled: cluster.ceiling !== undefined },
       namespaces: [...namespaces].map(([name, { ceiling, terminating, acceptsGrantsFrom, dataSensitivity }]) => ({
         name,
         enabled: ceiling !== undefined,
@@ -92,8 +95,8 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
 }
 
 /** The policies that a grant was held against, each once, by name. */
-function policiesOf({ namespaces }: Pick<Snapshot, 'namespaces'>) {
-  const all = [...namespaces.values()].flatMap(({ policies }) => policies);
+function policiesOf({ namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>) {
+  const all = [...namespaces.values(), ...(cluster ? [cluster] : [])].flatMap(({ policies }) => policies);
   return [...new Map(all.map((policy) => [policy.metadata.name, policy])).values()];
 }
 

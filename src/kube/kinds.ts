@@ -21,24 +21,8 @@ const rules = z
   .array(policyRuleSchema)
   .nullish()
   .transform((value) => value ?? []);
+// Of a ClusterRole too: one that collects its rules from others is never replaced here.
 const roleSchema = z.object({ metadata, rules });
-const clusterRoleSchema = z.object({
-  metadata,
-  rules,
-  aggregationRule: z
-    .object({
-      clusterRoleSelectors: z
-        .array(
-          z.object({
-            matchLabels: z.record(z.string(), z.string()).optional(),
-            matchExpressions: z.array(z.object({ key: z.string(), operator: z.string(), values: strings })).optional(),
-          }),
-        )
-        .optional(),
-    })
-    .nullish(),
-});
-
 const subjectSchema = z.object({
   kind: z.string(),
   apiGroup: z.string().optional(),
@@ -98,6 +82,12 @@ const jobSchema = storedJobSchema.transform(({ metadata: { managedFields = [], .
   const recordedAt = times.sort().at(-1);
   return { metadata, spec, ...(status && { status: { ...status, ...(recordedAt && { recordedAt }) } }) };
 });
+
+const cronJobSchema = z.object({ metadata, spec: z.looseObject({ failedJobsHistoryLimit: z.number().optional() }) });
+
+const serviceSchema = z.object({ metadata, spec: z.looseObject({ clusterIP: z.string().optional() }) });
+
+const ipAddressSchema = z.object({ metadata });
 
 const serviceAccountSchema = z.object({
   metadata,
@@ -165,8 +155,9 @@ const customResourceDefinitionSchema = z.object({
 
 export type Role = z.infer<typeof roleSchema>;
 export type RoleBinding = z.infer<typeof bindingSchema>;
-export type ClusterRole = z.infer<typeof clusterRoleSchema>;
 export type ClusterRoleBinding = z.infer<typeof bindingSchema>;
+export type CronJob = z.infer<typeof cronJobSchema>;
+export type Service = z.infer<typeof serviceSchema>;
 export type ServiceAccount = z.infer<typeof serviceAccountSchema>;
 export type Namespace = z.infer<typeof namespaceSchema>;
 export type Lease = z.infer<typeof leaseSchema>;
@@ -191,9 +182,12 @@ const admission = 'admissionregistration.k8s.io';
 
 export const roles = kind(rbac, 'v1', 'roles', 'Role', true, roleSchema);
 export const roleBindings = kind(rbac, 'v1', 'rolebindings', 'RoleBinding', true, bindingSchema);
-export const clusterRoles = kind(rbac, 'v1', 'clusterroles', 'ClusterRole', false, clusterRoleSchema);
+export const clusterRoles = kind(rbac, 'v1', 'clusterroles', 'ClusterRole', false, roleSchema);
 export const clusterRoleBindings = kind(rbac, 'v1', 'clusterrolebindings', 'ClusterRoleBinding', false, bindingSchema);
 export const jobs = kind('batch', 'v1', 'jobs', 'Job', true, jobSchema);
+export const cronJobs = kind('batch', 'v1', 'cronjobs', 'CronJob', true, cronJobSchema);
+export const services = kind('', 'v1', 'services', 'Service', true, serviceSchema);
+export const ipAddresses = kind('networking.k8s.io', 'v1', 'ipaddresses', 'IPAddress', false, ipAddressSchema);
 export const serviceAccounts = kind('', 'v1', 'serviceaccounts', 'ServiceAccount', true, serviceAccountSchema);
 export const namespaces = kind('', 'v1', 'namespaces', 'Namespace', false, namespaceSchema);
 export const pods = kind('', 'v1', 'pods', 'Pod', true, podSchema);

@@ -1,12 +1,19 @@
-// What a grant asks for, as rules per namespace.
+// What a grant asks for, as rules by where they hold.
 
 import type { ParsedGrant } from '../api/grant.ts';
 import { covers, type PolicyRule } from './rules.ts';
 
-/** Rules in one namespace. A list of these, one entry a namespace and sorted by it, is what a grant hands out. */
-export type Access = { namespace: string; rules: PolicyRule[] };
+/** Where rules hold: a namespace, by its name; undefined is the whole cluster, every namespace and what is in none. */
+export type Place = string | undefined;
+
+/** Rules in one place. A list of these, one entry a place and sorted by it, the cluster first, is what a grant hands out. */
+export type Access = { namespace?: string | undefined; rules: PolicyRule[] };
+
+/** Verbs that change nothing. */
+export const READING: readonly string[] = ['get', 'list', 'watch'];
 
 type Permission = {
+  scope?: 'Namespace' | 'Cluster' | undefined;
   namespaces?: string[] | undefined;
   apiGroups: string[];
   resources: string[];
@@ -14,41 +21,52 @@ type Permission = {
   verbs: string[];
 };
 
-/** Turns permissions into rules per namespace; a permission that names no namespace means the grant's own. */
+/** The places in which a permission is to hold; one that names none means the grant's own namespace. */
+export function placesOf(
+  { scope, namespaces }: Pick<Permission, 'scope' | 'namespaces'>,
+  ownNamespace: string,
+): Place[] {
+  if (scope === 'Cluster') return [undefined];
+  return namespaces && namespaces.length > 0 ? [...new Set(namespaces)] : [ownNamespace];
+}
+
+/** The places that a grant reaches, each once. */
+export function targetPlaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
+  return [...new Set(spec?.permissions.flatMap((permission) => placesOf(permission, metadata.namespace ?? '')))];
+}
+
+/** The places that a grant depends on: its own namespace, and where it reaches, each once. */
+export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
+  return [...new Set([grant.metadata.namespace ?? '', ...targetPlaces(grant)])];
+}
+
+/** Turns permissions into rules by place. */
 export function requestedAccess(permissions: Permission[], ownNamespace: string): Access[] {
-  const byNamespace = new Map<string, PolicyRule[]>();
-  for (const { namespaces, apiGroups, resources, resourceNames, verbs } of permissions) {
+  const byPlace = new Map<Place, PolicyRule[]>();
+  for (const permission of permissions) {
+    const { apiGroups, resources, resourceNames, verbs } = permission;
     const rule: PolicyRule = { verbs, apiGroups, resources };
     if (resourceNames && resourceNames.length > 0) rule.resourceNames = resourceNames;
-    for (const namespace of new Set(namespaces && namespaces.length > 0 ? namespaces : [ownNamespace])) {
-      const rules = byNamespace.get(namespace);
+    for (const place of placesOf(permission, ownNamespace)) {
+      const rules = byPlace.get(place);
       if (rules) rules.push(rule);
-      else byNamespace.set(namespace, [rule]);
+      else byPlace.set(place, [rule]);
     }
   }
-  return [...byNamespace]
-    .map(([namespace, rules]) => ({ namespace, rules }))
-    .sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
+  return [...byPlace]
+    .map(([namespace, rules]) => (namespace === undefined ? { rules } : { namespace, rules }))
+    .sort((a, b) => ((a.namespace ?? '') < (b.namespace ?? '') ? -1 : 1));
 }
 
-/** The namespaces that a grant depends on: its own, and those that it reaches into, each once. */
-export function concernedNamespaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): string[] {
-  const own = metadata.namespace ?? '';
-  const targets = spec?.permissions.flatMap(({ namespaces }) => (namespaces?.length ? namespaces : [own])) ?? [];
-  return [...new Set([own, ...targets])];
-}
-
-/** Whether a grant hands out anything in a namespace. */
-export function reaches({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>, namespace: string): boolean {
-  const here = (namespaces: string[] | undefined) =>
-    namespaces?.length ? namespaces.includes(namespace) : metadata.namespace === namespace;
-  return spec?.permissions.some(({ namespaces }) => here(namespaces)) ?? false;
-}
-
-/** Whether `wide` hands out everything that `narrow` does, namespace by namespace. */
+/** Whether `wide` hands out everything that `narrow` does, place by place. */
 export function accessCovers(wide: Access[], narrow: Access[]): boolean {
   const rules = new Map(wide.map((entry) => [entry.namespace, entry.rules]));
   return narrow.every((entry) => covers(rules.get(entry.namespace) ?? [], entry.rules).covered);
+}
+
+/** A place as a person reads it, after "in". */
+export function describePlace(place: Place): string {
+  return place === undefined ? 'the whole cluster' : `namespace ${place}`;
 }
 
 /** A rule as a person reads it: `get,list pods,services in group ""`. */

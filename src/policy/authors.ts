@@ -24,10 +24,10 @@ export type PipelineLine = Pipeline & { policy: string; line: number };
 /** Ascending. */
 const STRICTNESS: RequesterCheck[] = ['Off', 'AtIssue', 'Continuous'];
 
-/** The strictest that the enforced policies of all namespaces concerned say; one that says nothing, or can't be read, is strict. */
-export function requesterCheck({ namespaces }: Pick<Snapshot, 'namespaces'>): RequesterCheck {
+/** The strictest that the enforced policies of all places concerned say; one that says nothing, or can't be read, is strict. */
+export function requesterCheck({ namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>): RequesterCheck {
   let strictest = -1;
-  for (const { policies } of namespaces.values()) {
+  for (const { policies } of cluster ? [...namespaces.values(), cluster] : namespaces.values()) {
     for (const policy of policies) {
       if (!isEnforced(policy)) continue;
       strictest = Math.max(strictest, STRICTNESS.indexOf(policy.spec?.requesterCheck ?? 'Continuous'));

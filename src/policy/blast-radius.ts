@@ -1,13 +1,15 @@
 // How much an agent can do at this moment, in numbers that a person compares.
 
 import type { ParsedPolicy } from '../api/policy.ts';
-import type { Access } from './access.ts';
+import { type Access, type Place, READING } from './access.ts';
 import { overlap } from './overlap.ts';
 import type { PolicyRule } from './rules.ts';
 
 export type BlastRadius = {
-  /** In how many namespaces it holds anything. */
+  /** In how many namespaces it holds anything, beside the whole cluster. */
   namespaces: number;
+  /** How many different rules it holds in the whole cluster; left out for none. */
+  clusterRules?: number;
   /** How many different rules it holds; the same one in two namespaces, or by two grants, is one. */
   rules: number;
   /** Those of them that may change something. */
@@ -16,27 +18,28 @@ export type BlastRadius = {
   sensitiveRules: number;
 };
 
-const READING = new Set(['get', 'list', 'watch']);
-
-/** Of all that the agent's active grants give, with the enforced policies of each namespace. */
-export function blastRadius(held: Access[], policiesOf: (namespace: string) => ParsedPolicy[]): BlastRadius {
+/** Of all that the agent's active grants give, with the enforced policies of each place. */
+export function blastRadius(held: Access[], policiesOf: (place: Place) => ParsedPolicy[]): BlastRadius {
   const rules = new Map<string, PolicyRule>();
+  const everywhere = new Set<string>();
   const sensitive = new Set<string>();
   const looked = new Set<string>();
   for (const { namespace, rules: entries } of held) {
     for (const rule of entries) {
       const key = keyOf(rule);
       rules.set(key, rule);
-      const place = `${namespace} ${key}`;
+      if (namespace === undefined) everywhere.add(key);
+      const place = `${namespace ?? ''} ${key}`;
       if (looked.has(place)) continue;
       looked.add(place);
       if (policiesOf(namespace).some(({ spec }) => spec?.deny?.some((line) => overlap(rule, line)))) sensitive.add(key);
     }
   }
   return {
-    namespaces: new Set(held.map(({ namespace }) => namespace)).size,
+    namespaces: new Set(held.flatMap(({ namespace }) => namespace ?? [])).size,
+    ...(everywhere.size > 0 ? { clusterRules: everywhere.size } : {}),
     rules: rules.size,
-    mutatingRules: [...rules.values()].filter(({ verbs }) => verbs.some((verb) => !READING.has(verb))).length,
+    mutatingRules: [...rules.values()].filter(({ verbs }) => verbs.some((verb) => !READING.includes(verb))).length,
     sensitiveRules: sensitive.size,
   };
 }

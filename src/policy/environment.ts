@@ -4,6 +4,7 @@
 // hallpass watches, so that every change of an answer has a cause by which the grant is decided again.
 
 import type { Environment, Field } from '../cel/types.ts';
+import { placesOf } from './access.ts';
 import type { GateInput } from './gates.ts';
 import { isEnforced } from './policies.ts';
 import { levelOf } from './sensitivity.ts';
@@ -66,7 +67,9 @@ export const ENVIRONMENT: Environment = {
             list: {
               struct: 'permission',
               fields: {
-                namespaces: texts('Namespaces in which it is to hold; the own one where none is named.'),
+                namespaces: texts(
+                  'Namespaces in which it is to hold; the own one where none is named, every one where it is for the whole cluster.',
+                ),
                 apiGroups: texts('API groups; "" is the core group.'),
                 resources: texts('Resources, such as pods or deployments/scale.'),
                 resourceNames: texts('Names of single objects; empty: every object.'),
@@ -76,7 +79,7 @@ export const ENVIRONMENT: Environment = {
           },
         },
         namespaces: {
-          meaning: 'Every namespace that it reaches into.',
+          meaning: 'Every namespace that it reaches into; all where it reaches the whole cluster.',
           type: {
             list: {
               struct: 'namespace',
@@ -96,12 +99,16 @@ export const ENVIRONMENT: Environment = {
 };
 
 /** The variables for a grant, as JSON. Times are in seconds. */
-export function variablesOf({ grant, identity, access, term, namespaces }: Omit<GateInput, 'answered'>): string {
+export function variablesOf(input: Omit<GateInput, 'answered'>): string {
+  const { grant, identity, access, term, namespaces, cluster } = input;
   const { metadata, spec, stamps } = grant;
   const own = metadata.namespace ?? '';
-  const known = access.flatMap(({ namespace }) => {
-    const view = namespaces.get(namespace);
-    return view ? [{ name: namespace, labels: view.labels, dataSensitivity: levelOf(view, isEnforced).level }] : [];
+  // What holds in the whole cluster reaches every namespace.
+  const all = [...(cluster?.namespaces.keys() ?? [])];
+  const reached = new Set(access.flatMap(({ namespace }) => namespace ?? all));
+  const known = [...reached].flatMap((name) => {
+    const view = namespaces.get(name) ?? cluster?.namespaces.get(name);
+    return view ? [{ name, labels: view.labels, dataSensitivity: levelOf(view, isEnforced).level }] : [];
   });
   return JSON.stringify({
     agent: identity && {
@@ -119,8 +126,8 @@ export function variablesOf({ grant, identity, access, term, namespaces }: Omit<
       duration: term && Math.round((term.end - term.start) / 1000),
       creator: stamps && { username: stamps.creator.username, groups: stamps.creator.groups ?? [] },
       requester: stamps && { username: stamps.requester.username, groups: stamps.requester.groups ?? [] },
-      permissions: spec?.permissions.map(({ namespaces, apiGroups, resources, resourceNames = [], verbs }) => ({
-        namespaces: namespaces?.length ? namespaces : [own],
+      permissions: spec?.permissions.map(({ scope, namespaces, apiGroups, resources, resourceNames = [], verbs }) => ({
+        namespaces: placesOf({ scope, namespaces }, own).flatMap((place) => place ?? all),
         apiGroups,
         resources,
         resourceNames,

@@ -1,5 +1,6 @@
 // What no grant may hold, whatever the ceiling says.
 
+import { READING } from './access.ts';
 import type { PolicyRule } from './rules.ts';
 
 type Forbidden = { apiGroup: string; resources: readonly string[]; why: string; readable?: boolean };
@@ -20,8 +21,6 @@ const FORBIDDEN: readonly Forbidden[] = [
     readable: true,
   },
 ];
-
-const READING: readonly string[] = ['get', 'list', 'watch'];
 
 /** Which forbidden kinds a rule reaches, each as a sentence; empty when it reaches none. */
 export function forbiddenReach(rule: PolicyRule): string[] {

@@ -3,22 +3,23 @@
 import type { Reason } from '../api/conditions.ts';
 import { formatDuration, MAX_DURATION_SECONDS } from '../api/duration.ts';
 import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
-import { ANNOTATIONS, LABELS } from '../api/names.ts';
+import { GRANTABLE_CLUSTER_ROLE, GRANTABLE_ROLE, LABELS } from '../api/names.ts';
 import type { Answer } from '../cel/question.ts';
 import { listed } from '../text.ts';
-import { type Access, describeRule } from './access.ts';
+import { type Access, describePlace, describeRule } from './access.ts';
 import { approvalGate } from './approvals.ts';
 import { authorsGate, authorsKnown } from './authors.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
 import { certificationGate } from './certification.ts';
 import { conditionGate } from './conditions.ts';
+import { consentGate } from './consent.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { isEnforced, policyGate } from './policies.ts';
 import { covers, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
 import { signalGate } from './signals.ts';
-import type { Snapshot } from './snapshot.ts';
+import { type Snapshot, viewOf } from './snapshot.ts';
 import { agentSuspension, grantSuspension } from './stops.ts';
 import { taskGate } from './task.ts';
 import { windowGate } from './windows.ts';
@@ -117,7 +118,15 @@ const boundaryGate: Ask = (input) => {
   const findings: Finding[] = [];
   const agent = `AgentIdentity ${grant.spec?.agent}`;
   const allowed = boundary.namespaces?.length ? boundary.namespaces : [grant.metadata.namespace ?? ''];
-  const outside = access.map((entry) => entry.namespace).filter((namespace) => !allowed.includes(namespace));
+  const outside = access
+    .flatMap(({ namespace }) => namespace ?? [])
+    .filter((namespace) => !allowed.includes(namespace));
+  if (access.some(({ namespace }) => namespace === undefined) && !boundary.clusterScope) {
+    findings.push({
+      reason: 'OutsideBoundary',
+      message: `the whole cluster is outside the boundary of ${agent}; ask for access in namespaces, or have its owner set spec.boundary.clusterScope to true`,
+    });
+  }
   if (outside.length > 0) {
     findings.push({
       reason: 'OutsideBoundary',
@@ -155,43 +164,14 @@ const boundaryGate: Ask = (input) => {
   return findings;
 };
 
-const consentGate: Ask = ({ grant, access, namespaces }) =>
-  access.flatMap(({ namespace }): Finding[] => {
-    const view = namespaces.get(namespace);
-    const own = grant.metadata.namespace ?? '';
-    if (!view)
-      return [
-        {
-          reason: 'NamespaceNotFound',
-          message: `namespace ${namespace} does not exist; create it, or correct spec.permissions`,
-        },
-      ];
-    if (view.terminating)
-      return [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being deleted` }];
-    const findings: Finding[] = [];
-    if (!view.ceiling) {
-      findings.push({
-        reason: 'NamespaceNotEnabled',
-        message: `namespace ${namespace} is not enabled for grants; whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`,
-      });
-    }
-    if (namespace !== own && !view.acceptsGrantsFrom.includes(own)) {
-      findings.push({
-        reason: 'ConsentMissing',
-        message: `namespace ${namespace} does not accept grants from ${own}; a cluster admin, or whoever else may patch Namespace ${namespace} (the built-in role admin may not), runs: ${consentCommand(namespace, [...view.acceptsGrantsFrom, own])}`,
-      });
-    }
-    return findings;
-  });
+/** The two ceilings, and the labels by which admins add to them. */
+const CEILINGS = {
+  namespaces: { role: GRANTABLE_ROLE, label: LABELS.aggregateToGrantable, of: 'every enabled namespace' },
+  cluster: { role: GRANTABLE_CLUSTER_ROLE, label: LABELS.aggregateToGrantableCluster, of: 'the whole cluster' },
+};
 
-/** Somebody pastes this into a shell, and only who may annotate the namespace has chosen what stands there now. */
-function consentCommand(namespace: string, accepted: string[]): string {
-  const names = accepted.filter((name) => /^[a-z0-9-]+$/.test(name));
-  return `kubectl annotate --overwrite namespace ${namespace} ${ANNOTATIONS.acceptsGrantsFrom}=${names.join(',')}`;
-}
-
-const ceilingGate: Ask = ({ grant, access, namespaces }) =>
-  access.flatMap(({ namespace, rules }): Finding[] => {
+const ceilingGate: Ask = (input) =>
+  input.access.flatMap(({ namespace, rules }): Finding[] => {
     const findings: Finding[] = [];
     const forbidden = new Set(rules.flatMap(forbiddenReach));
     if (forbidden.size > 0) {
@@ -201,18 +181,19 @@ const ceilingGate: Ask = ({ grant, access, namespaces }) =>
         needsEdit: true,
       });
     }
-    const ceiling = namespaces.get(namespace)?.ceiling;
+    const ceiling = viewOf(input, namespace)?.ceiling;
     if (!ceiling) return findings;
     const beyond = first(5, uncoveredRules(ceiling, rules)).map(describeRule);
     if (beyond.length > 0) {
       const lacking = rules.filter((rule) => forbiddenReach(rule).length === 0 && !covers(ceiling, [rule]).covered);
-      const command = raiseCeilingCommand(grant.metadata.name, lacking);
+      const { role, label, of } = CEILINGS[namespace === undefined ? 'cluster' : 'namespaces'];
+      const command = raiseCeilingCommand(input.grant.metadata.name, lacking, label);
       const remedy = command
-        ? `raise the ceiling of every enabled namespace, by a cluster admin who runs: ${command}`
-        : `have a cluster admin label a ClusterRole with these rules ${LABELS.aggregateToGrantable}=true`;
+        ? `raise the ceiling of ${of}, by a cluster admin who runs: ${command}`
+        : `have a cluster admin label a ClusterRole with these rules ${label}=true`;
       findings.push({
         reason: 'ExceedsCeiling',
-        message: `in namespace ${namespace} ClusterRole hallpass-grantable does not cover ${listed(beyond, 4)}; ask for less, or ${remedy}`,
+        message: `in ${describePlace(namespace)} ClusterRole ${role} does not cover ${listed(beyond, 4)}; ask for less, or ${remedy}`,
       });
     }
     return findings;

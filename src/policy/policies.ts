@@ -2,11 +2,12 @@
 //
 // A grant is held against the policies of its own namespace and of each that it reaches into: every line of `deny` and every
 // limit of any of them counts. Only a policy that selects the target lifts what is refused there: whoever guards a namespace says
-// what may happen in it, not whoever asks.
+// what may happen in it, not whoever asks. What holds in the whole cluster reaches every namespace, so there every policy
+// counts, and nothing passes that one of the grant's own namespace doesn't allow by name.
 
 import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
-import { type Access, describeRule } from './access.ts';
+import { type Access, describePlace, describeRule, type Place, READING } from './access.ts';
 import { eachLineAbout } from './deny-lines.ts';
 import { isForbidden } from './forbidden.ts';
 import type { Finding, GateInput } from './gates.ts';
@@ -15,6 +16,7 @@ import { covers, type PolicyRule } from './rules.ts';
 import { milliseconds } from './schedule.ts';
 import { selects } from './selector.ts';
 import { aboveLimit } from './sensitivity.ts';
+import { viewOf } from './snapshot.ts';
 
 /** How many lines of policies are named that refuse a grant: one that asks for everything meets them all. */
 const MOST_DENIALS = 24;
@@ -28,6 +30,7 @@ export function policyGate(input: GateInput): Finding[] {
     ...policies.flatMap((policy) => frozen(policy)),
     ...limited(input, policies),
     ...tooSensitive(input, policies, isEnforced),
+    ...unnamed(input),
     ...wildcards(input),
     ...denied(input, isEnforced),
   ];
@@ -58,9 +61,12 @@ export function policiesSelecting(
   policies: ParsedPolicy[],
   labels: Record<string, string> | undefined,
 ): ParsedPolicy[] {
-  return policies
-    .filter((policy) => policySelects(policy, labels))
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  return policiesByName(policies.filter((policy) => policySelects(policy, labels)));
+}
+
+/** The policies in the order in which grants are held against them. */
+export function policiesByName(policies: ParsedPolicy[]): ParsedPolicy[] {
+  return [...policies].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
 type Which = (policy: ParsedPolicy) => boolean;
@@ -69,7 +75,7 @@ type Which = (policy: ParsedPolicy) => boolean;
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
 /** What tells by which policies a grant is concerned. */
-type Concerned = Pick<GateInput, 'grant' | 'access' | 'namespaces'>;
+type Concerned = Pick<GateInput, 'grant' | 'access' | 'namespaces' | 'cluster'>;
 
 /** The policies that the grant is held against and that refuse, each once. */
 export function enforcedPolicies(input: Concerned): ParsedPolicy[] {
@@ -82,9 +88,9 @@ export function warningPolicies(input: Concerned): ParsedPolicy[] {
 }
 
 /** The policies that the grant is held against, each once. */
-function policiesOf({ grant, access, namespaces }: Concerned): ParsedPolicy[] {
-  const concerned = new Set([grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
-  return each([...concerned].flatMap((namespace) => namespaces.get(namespace)?.policies ?? []));
+function policiesOf(input: Concerned): ParsedPolicy[] {
+  const concerned = new Set([input.grant.metadata.namespace ?? '', ...input.access.map(({ namespace }) => namespace)]);
+  return each([...concerned].flatMap((place) => viewOf(input, place)?.policies ?? []));
 }
 
 /** Policies by their names, which are one object each. */
@@ -94,7 +100,7 @@ function each(policies: ParsedPolicy[]): ParsedPolicy[] {
 
 function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
   const own = grant.metadata.namespace ?? '';
-  const concerned = new Set([own, ...access.map(({ namespace }) => namespace)]);
+  const concerned = new Set([own, ...access.flatMap(({ namespace }) => namespace ?? [])]);
   return [...concerned].flatMap((namespace): Finding[] => {
     const view = namespaces.get(namespace);
     // Another gate says of a target that it isn't there. Of the own one, where it is none, nobody would, and its policies were skipped.
@@ -173,18 +179,18 @@ function strictest(policies: ParsedPolicy[], limit: (spec: PolicySpec) => number
   return found;
 }
 
-function denied({ grant, access, namespaces }: GateInput, which: Which): Finding[] {
-  const own = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
+function denied(input: GateInput, which: Which): Finding[] {
+  const own = input.namespaces.get(input.grant.metadata.namespace ?? '')?.policies ?? [];
   const findings: Finding[] = [];
-  for (const { namespace, rules } of access) {
-    const target = namespaces.get(namespace)?.policies ?? [];
-    const allowed = allowedBy(target);
+  for (const { namespace, rules } of input.access) {
+    const target = viewOf(input, namespace)?.policies ?? [];
+    const allowed = allowedIn(input, namespace);
     for (const { metadata, spec } of each([...own, ...target].filter(which))) {
       for (const [line, hits] of hitLines(spec?.deny ?? [], grantable(rules), allowed)) {
         const { why, unlessAllowed } = spec?.deny?.[line] ?? { why: '' };
         findings.push({
           reason: 'DeniedByPolicy',
-          message: `in namespace ${namespace} AgentPolicy ${metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(unlessAllowed, namespace)}`,
+          message: `in ${describePlace(namespace)} AgentPolicy ${metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(input, namespace, unlessAllowed)}`,
         });
       }
     }
@@ -208,9 +214,38 @@ function hitLines(deny: NonNullable<PolicySpec['deny']>, rules: PolicyRule[], al
   return hits.sort(([a], [b]) => a - b);
 }
 
-/** Only those who guard a namespace lift what is refused in it. */
-function allowedBy(target: ParsedPolicy[]): PolicyRule[] {
-  return target.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
+/**
+ * Only those who guard a namespace lift what is refused in it. In the whole cluster, where every policy refuses, those of the grant's
+ * own namespace lift, by lines that say so.
+ */
+function allowedIn(input: GateInput, place: Place): PolicyRule[] {
+  const { policies = [] } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
+  const lines = policies.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
+  if (place !== undefined) return lines.filter(({ scope }) => scope !== 'Cluster');
+  return lines.filter(({ scope }) => scope === 'Cluster').map(readingUnlessNamed);
+}
+
+/** What writes in every namespace at once is named verb by verb: a wildcard stands for reading. */
+function readingUnlessNamed(line: PolicyRule): PolicyRule {
+  if (!line.verbs.includes('*')) return line;
+  return { ...line, verbs: [...READING, ...line.verbs.filter((verb) => verb !== '*')] };
+}
+
+/** What holds in the whole cluster is handed out only where a policy says so, rule by rule. */
+function unnamed(input: GateInput): Finding[] {
+  const rules = input.access.flatMap((entry) => (entry.namespace === undefined ? grantable(entry.rules) : []));
+  if (rules.length === 0) return [];
+  const allowed = allowedIn(input, undefined);
+  const refused = rules.filter((rule) => !covers(allowed, [rule]).covered);
+  if (refused.length === 0) return [];
+  const writes = refused.some(({ verbs }) => verbs.some((verb) => !READING.includes(verb)));
+  const note = writes ? ' (verbs that write one by one: * stands for reading there)' : '';
+  return [
+    {
+      reason: 'ClusterScopeRefused',
+      message: `in the whole cluster no AgentPolicy allows by name ${refused.slice(0, 3).map(describeRule).join('; ')}; ask for it in namespaces, or ${allowing(input, undefined)}${note}`,
+    },
+  ];
 }
 
 /** What hallpass itself refuses, whatever policies say, needs no further reason, least of all one with another remedy. */
@@ -219,26 +254,28 @@ function grantable(rules: Access['rules']): PolicyRule[] {
 }
 
 /** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
-function wildcards({ access, namespaces }: GateInput): Finding[] {
-  return access.flatMap(({ namespace, rules }): Finding[] => {
+function wildcards(input: GateInput): Finding[] {
+  return input.access.flatMap(({ namespace, rules }): Finding[] => {
     const wild = grantable(rules).flatMap(wildParts);
     if (wild.length === 0) return [];
-    const allowed = allowedBy(namespaces.get(namespace)?.policies ?? []);
+    const allowed = allowedIn(input, namespace);
     const refused = wild.filter((part) => !covers(allowed, [part]).covered);
     if (refused.length === 0) return [];
     return [
       {
         reason: 'WildcardRefused',
-        message: `in namespace ${namespace} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}; name what is needed, or ${allowing(namespace)}`,
+        message: `in ${describePlace(namespace)} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}; name what is needed, or ${allowing(input, namespace)}`,
       },
     ];
   });
 }
 
-function remedy(unlessAllowed: boolean | undefined, namespace: string): string {
-  return unlessAllowed ? `ask for less, or ${allowing(namespace)}` : 'ask for less: nothing lifts this line';
+function remedy(input: GateInput, place: Place, unlessAllowed: boolean | undefined): string {
+  return unlessAllowed ? `ask for less, or ${allowing(input, place)}` : 'ask for less: nothing lifts this line';
 }
 
-function allowing(namespace: string): string {
-  return `have whoever maintains AgentPolicies add it to spec.allow of one that selects ${namespace}`;
+function allowing({ grant }: GateInput, place: Place): string {
+  const scope = place === undefined ? ', with scope: Cluster,' : '';
+  const namespace = place ?? grant.metadata.namespace;
+  return `have whoever maintains AgentPolicies add it to spec.allow${scope} of one that selects ${namespace}`;
 }

@@ -7,11 +7,11 @@ import { acceptedNamespaces, LABELS, serviceAccountName } from '../api/names.ts'
 import { type ParsedPolicy, parsePolicy } from '../api/policy.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
 import type { Answers, Question } from '../cel/question.ts';
-import { concernedNamespaces } from './access.ts';
+import { concernedPlaces } from './access.ts';
 import { decide, type Verdict } from './decide.ts';
-import { policiesSelecting } from './policies.ts';
+import { policiesByName, policiesSelecting } from './policies.ts';
 import type { PolicyRule } from './rules.ts';
-import type { NamespaceView, Snapshot } from './snapshot.ts';
+import type { ClusterView, NamespaceView, Snapshot } from './snapshot.ts';
 
 /** What is known of a namespace. */
 export type KnownNamespace = {
@@ -54,7 +54,9 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
   }
   if (!known.policies) assumed.push('AgentPolicies are not known here: they are taken to allow everything');
   if (!known.ceiling) assumed.push('ClusterRole hallpass-grantable is not known here: it is taken to cover everything');
-  const concerned = concernedNamespaces(grant);
+  const places = concernedPlaces(grant);
+  const concerned = places.filter((place) => place !== undefined);
+  const everywhere = places.includes(undefined);
   for (const name of concerned) {
     if (!known.namespaces.has(name)) {
       const accepts = name === own ? '' : `, and accepts grants from ${own}`;
@@ -65,6 +67,11 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
   }
   const unsure = concerned.filter((name) => known.namespaces.get(name)?.enabled === undefined);
   if (unsure.length > 0) assumed.push(`that deploy/namespace is applied in ${unsure.join(', ')} is taken for granted`);
+  if (everywhere) {
+    assumed.push(
+      'that deploy/cluster-scope is applied, and that ClusterRole hallpass-grantable-cluster covers this, is taken for granted',
+    );
+  }
   const snapshot: Snapshot = {
     now: known.now,
     // Nobody is stamped before the API server does it.
@@ -73,7 +80,8 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     identity: ready(known.identity ?? unknownIdentity(own, agent, concerned)),
     receipt: undefined,
     superseded: [],
-    namespaces: new Map(concerned.map((name) => [name, viewOf(name, own, known)])),
+    namespaces: new Map(concerned.map((name) => [name, viewOf(name, grant, known)])),
+    cluster: everywhere ? clusterView(grant, known) : undefined,
     activeBefore: known.activeGrants,
     intact: true,
     refusal: undefined,
@@ -100,16 +108,29 @@ function allTrue({ input, expressions }: Question): Answers {
   return { input, of: new Map(expressions.map((expression) => [expression, { kind: 'value', value: true }])) };
 }
 
-function viewOf(name: string, own: string, { namespaces, policies, ceiling = [EVERYTHING] }: Known): NamespaceView {
+function viewOf(
+  name: string,
+  grant: ParsedGrant,
+  { namespaces, policies, ceiling = [EVERYTHING] }: Known,
+): NamespaceView {
   const known = namespaces.get(name);
   const labels = { ...known?.labels, 'kubernetes.io/metadata.name': name };
   return {
     terminating: false,
-    acceptsGrantsFrom: known ? acceptedNamespaces(known.annotations) : [own],
+    acceptsGrantsFrom: known ? acceptedNamespaces(known.annotations) : [grant.metadata.namespace ?? ''],
     ceiling: known?.enabled === false ? undefined : ceiling,
     labels,
     dataSensitivity: labelledSensitivity(labels[LABELS.dataSensitivity as keyof typeof labels]),
-    policies: policies ? policiesSelecting(policies, labels) : [allowingAll()],
+    policies: policies ? policiesSelecting(policies, labels) : [allowingAll(grant)],
+  };
+}
+
+function clusterView(grant: ParsedGrant, known: Known): ClusterView {
+  const { policies, namespaces } = known;
+  return {
+    ceiling: [EVERYTHING],
+    policies: policies ? policiesByName(policies) : [allowingAll(grant)],
+    namespaces: new Map([...namespaces.keys()].map((name) => [name, viewOf(name, grant, known)])),
   };
 }
 
@@ -127,7 +148,10 @@ function unknownIdentity(namespace: string, name: string, namespaces: string[]):
   });
 }
 
-function allowingAll(): ParsedPolicy {
-  const allow = [{ why: 'not known', ...EVERYTHING }];
+/** In the whole cluster, verbs that write are allowed by their names alone. */
+function allowingAll({ spec }: ParsedGrant): ParsedPolicy {
+  const line = { why: 'not known', ...EVERYTHING };
+  const verbs = [...new Set(['*', ...(spec?.permissions ?? []).flatMap(({ verbs }) => verbs)])].slice(0, 16);
+  const allow = [line, { ...line, scope: 'Cluster', verbs }];
   return parsePolicy({ metadata: { name: 'not-known' }, spec: { namespaceSelector: {}, allow } });
 }

@@ -8,18 +8,33 @@ import type { NamespaceView } from './snapshot.ts';
 /** The level of one namespace that is above the limit, and where it comes from, for people. */
 export type TooSensitive = { namespace: string; level: DataSensitivity; from: string };
 
-/** Every namespace that the grant reaches into whose data is above the limit. `counts`: the policies that say what no label says. */
+/** Every namespace that the grant reaches into by its name whose data is above the limit, and one for all where it reaches all. `counts`: the policies that say what no label says. */
 export function aboveLimit(
-  { access, namespaces }: Pick<GateInput, 'access' | 'namespaces'>,
+  { access, namespaces, cluster }: Pick<GateInput, 'access' | 'namespaces' | 'cluster'>,
   limit: DataSensitivity,
   counts: (policy: ParsedPolicy) => boolean,
 ): TooSensitive[] {
   return access.flatMap(({ namespace }): TooSensitive[] => {
+    if (namespace === undefined) return mostSensitive(cluster, limit, counts);
     const view = namespaces.get(namespace);
     if (!view) return [];
-    const { level, from } = levelOf(view, counts);
-    return isAbove(level, limit) ? [{ namespace, level, from }] : [];
+    const found = { namespace, ...levelOf(view, counts) };
+    return isAbove(found.level, limit) ? [found] : [];
   });
+}
+
+/** What holds in the whole cluster reaches every namespace: of those above the limit, one of the highest stands for all. */
+function mostSensitive(
+  cluster: GateInput['cluster'],
+  limit: DataSensitivity,
+  counts: (policy: ParsedPolicy) => boolean,
+): TooSensitive[] {
+  let highest: TooSensitive | undefined;
+  for (const [namespace, view] of cluster?.namespaces ?? []) {
+    const found = { namespace, ...levelOf(view, counts) };
+    if (isAbove(found.level, highest?.level ?? limit)) highest = found;
+  }
+  return highest ? [highest] : [];
 }
 
 /** How sensitive the data of a namespace is, and where that comes from, for people. */

@@ -114,12 +114,18 @@ function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean):
 }
 
 /** Every response to every signal that concerns the grant, those that revoke first. */
-function responses({ namespaces, signals, now }: Snapshot, which: (policy: ParsedPolicy) => boolean): Responded[] {
+function responses(
+  { namespaces, cluster, signals, now }: Snapshot,
+  which: (policy: ParsedPolicy) => boolean,
+): Responded[] {
   if (signals.length === 0) return [];
-  const everywhere = [...namespaces.values()].flatMap(({ policies }) => policies);
+  const everywhere = [...namespaces.values(), ...(cluster ? [cluster] : [])].flatMap(({ policies }) => policies);
   const found = signals.flatMap((signal) => {
     const { namespace = '' } = signal.metadata;
-    const policies = namespace === SYSTEM_NAMESPACE ? everywhere : (namespaces.get(namespace)?.policies ?? []);
+    const policies =
+      namespace === SYSTEM_NAMESPACE
+        ? everywhere
+        : ((namespaces.get(namespace) ?? cluster?.namespaces.get(namespace))?.policies ?? []);
     const each = new Map(policies.filter(which).map((policy) => [policy.metadata.name, policy]));
     return responsesTo(signal, [...each.values()], now).map((response) => ({ signal, response }));
   });

@@ -8,6 +8,7 @@ import type { ParsedReview } from '../api/review.ts';
 import type { DataSensitivity } from '../api/sensitivity.ts';
 import type { ParsedSignal } from '../api/signal.ts';
 import type { Answers } from '../cel/question.ts';
+import type { Place } from './access.ts';
 import type { ReviewerStanding } from './reviews.ts';
 import type { PolicyRule } from './rules.ts';
 import type { TaskView } from './task.ts';
@@ -24,6 +25,16 @@ export type NamespaceView = {
   dataSensitivity: DataSensitivity | undefined;
   /** The AgentPolicies that select it, by name; one that can't be read selects every namespace. */
   policies: ParsedPolicy[];
+};
+
+/** What is known of the whole cluster as a place that a grant reaches. */
+export type ClusterView = {
+  /** The rules of hallpass-grantable-cluster, when deploy/cluster-scope is applied; undefined when it isn't. */
+  ceiling: PolicyRule[] | undefined;
+  /** Every AgentPolicy: what holds in the whole cluster reaches what each of them guards, or will. */
+  policies: ParsedPolicy[];
+  /** Every namespace: what holds in the whole cluster reaches all. */
+  namespaces: ReadonlyMap<string, Pick<NamespaceView, 'labels' | 'dataSensitivity' | 'policies'>>;
 };
 
 /** What an author of the grant, or who answers for it, does not hold of what it hands out, as readable lines; empty when all is held. */
@@ -50,6 +61,8 @@ export type Snapshot = {
   superseded: ParsedReceipt[];
   /** The grant's own namespace, and those that it reaches into. */
   namespaces: ReadonlyMap<string, NamespaceView>;
+  /** The whole cluster; undefined where the grant doesn't reach it. */
+  cluster: ClusterView | undefined;
   /** How many grants of the same identity that hold access come before this one. */
   activeBefore: number;
   /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
@@ -91,4 +104,9 @@ export function mayHaveGiven({ grant }: Pick<Snapshot, 'grant'>, holding: Parsed
 /** Whether this grant, by its receipt, is the one that is using the request. */
 export function isLive({ grant, receipt }: Pick<Snapshot, 'grant' | 'receipt'>): boolean {
   return receipt?.spec?.grant.uid === grant.metadata.uid && receipt.status.outcome === undefined;
+}
+
+/** What is known of a place that a grant reaches, or of its own namespace; undefined where it isn't there. */
+export function viewOf({ namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>, place: Place) {
+  return place === undefined ? cluster : namespaces.get(place);
 }

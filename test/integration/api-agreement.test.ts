@@ -99,6 +99,7 @@ const grant = fc.record({
   permissions: present(
     list(
       fc.record({
+        scope: seldom(fc.constantFrom(undefined, undefined, undefined, 'Namespace', 'Cluster'), odd),
         namespaces: optional(list(word, 16)),
         apiGroups: present(list(seldom(fc.constantFrom('', 'apps', 'rbac.authorization.k8s.io', '*'), odd), 16)),
         resources: present(list(seldom(fc.constantFrom('pods', 'pods/log', '*/scale', 'deployments/*', '*'), odd), 16)),
@@ -149,6 +150,7 @@ const identity = fc.record({
   boundary: optional(
     fc.record({
       namespaces: optional(list(word, 64)),
+      clusterScope: optional(fc.boolean()),
       maxGrantDuration: optional(duration),
       maxActiveGrants: optional(seldom(fc.constantFrom(1, 10, 1000), fc.constantFrom(0, -1, 1001, 2 ** 31, 2 ** 53))),
     }),

@@ -252,6 +252,21 @@ describe('the kinds on the API server', () => {
         policy({ allow: [{ ...permission, why: 'a test', verbs: [] }] }),
         'spec.allow\\[0\\].verbs: Required value: name at least one verb',
       ],
+      [
+        'namespaces beside the whole cluster',
+        grant({ permissions: [{ ...permission, scope: 'Cluster', namespaces: ['demo'] }] }),
+        'spec.permissions\\[0\\].namespaces: .*a permission of scope Cluster holds in every namespace: leave namespaces out',
+      ],
+      [
+        'a scope that is none',
+        grant({ permissions: [{ ...permission, scope: 'World' }] }),
+        'spec.permissions\\[0\\].scope: Unsupported value: "World": supported values: "Namespace", "Cluster"',
+      ],
+      [
+        'a scope of what is denied, which is everywhere',
+        policy({ deny: [{ ...permission, why: 'a test', scope: 'Cluster' }] }),
+        'unknown field "spec.deny\\[0\\].scope"',
+      ],
       ['a freeze without a reason', policy({ freeze: {} }), 'spec.freeze.reason: Required value: say why'],
       [
         'a selector by values that has none',

@@ -5,6 +5,7 @@ import type {
   V1ValidatingAdmissionPolicy,
   V1ValidatingAdmissionPolicyBinding,
 } from '@kubernetes/client-node';
+import { clusterObjectGuards } from './cluster-objects.ts';
 import { managedObjectGuards } from './managed-objects.ts';
 import { ownKindGuards } from './own-kinds.ts';
 import { podGuards } from './pods.ts';
@@ -28,6 +29,7 @@ export function expectedGuards(): Guards {
     ...reviewGuards,
     ...signalGuards,
     ...managedObjectGuards,
+    ...clusterObjectGuards,
     ...tokenGuards,
     ...podGuards,
   ])) {

@@ -148,6 +148,32 @@ describe('the examples', function () {
     expect((await playground.kubectl(asAgent, { kubeconfig })).stdout.trim(), 'on-call people, pods').to.equal('no');
   });
 
+  it('cluster-triage: reads every namespace and the nodes, writes nothing, and loses it all with deploy/cluster-scope', async () => {
+    const example = 'cluster-triage';
+    const platform = { user: 'pat', groups: ['platform'] };
+    const oncall = { user: 'sam', groups: ['sre'] };
+    await admin('apply', '-k', part(example, 'admin'));
+    await allowed(platform, 'create', 'agentidentities.hallpass.dev', '-n', example);
+    await as(platform, ['apply', '-k', part(example, 'team')]);
+    await admin('wait', '--for=condition=Ready', '--timeout=20s', '-n', example, 'agentid/triage');
+    const agent = await agentOf(example, 'triage', await podSpec(await admin('kustomize', part(example, 'team'))));
+    expect(await agent.ask('get', 'pods', '-A')).to.equal('is refused');
+    await allowed(oncall, 'create', 'agentgrants.hallpass.dev', '-n', example);
+    await as(oncall, ['apply', '-k', part(example, 'request')]);
+    await granted(oncall, example, 'out-0815');
+    await agent.expects('passes', 'get', 'pods', '-A');
+    await agent.expects('passes', 'get', 'nodes');
+    await agent.expects('passes', 'get', 'deployments', '-n', 'kube-system');
+    for (const what of ['secrets', 'configmaps', 'services']) {
+      expect(await agent.ask('get', what, '-A'), what).to.equal('is refused');
+    }
+    expect(await agent.ask('create', 'namespace', 'mine')).to.equal('is refused');
+    await admin('delete', '-k', `${root}/deploy/cluster-scope`);
+    await agent.expects('is refused', 'get', 'pods', '-A');
+    await agent.expects('is refused', 'get', 'nodes');
+    await admin('delete', '-k', part(example, 'admin'), '--ignore-not-found', '--wait=false');
+  });
+
   it("deploy-agent: waits for the admin's addition to the ceiling, patches one Deployment and no other, ends with its Job", async () => {
     const example = 'deploy-agent';
     const team = { user: 'wim', groups: ['web-team'] };

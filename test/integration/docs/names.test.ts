@@ -29,7 +29,7 @@ const ours = readdirSync(join(root, 'crds'))
     return [plural, `${plural}.hallpass.dev`, singular, ...shortNames];
   });
 const kubernetes =
-  'pods pod pod,lease pods,lease deployment rolebindings roles,rolebindings,jobs roles,jobs rolebinding serviceaccounts clusterroles namespace';
+  'pods pod pod,lease pods,lease deployment rolebindings roles,rolebindings,jobs roles,jobs rolebinding serviceaccounts clusterroles clusterrolebindings namespace jobs services';
 
 describe('what the pages name', () => {
   const all = pages();

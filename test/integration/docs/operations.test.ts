@@ -138,16 +138,51 @@ describe('the operations page', function () {
     for (const line of bodies.flatMap((body) => body.trim().split('\n'))) expect(flowing).to.contain(`\`${line}\``);
   });
 
+  /** A grant of the whole cluster, which is live. */
+  async function giveEverywhere(): Promise<void> {
+    await playground.admin(['apply', '-k', join(root, 'deploy', 'cluster-scope')]);
+    const of = (kind: string, name: string, spec: object, metadata: object = { namespace: 'demo' }) =>
+      JSON.stringify({ apiVersion: 'hallpass.dev/v1alpha1', kind, metadata: { name, ...metadata }, spec });
+    const reading = { scope: 'Cluster', apiGroups: [''], resources: ['pods'], verbs: ['list'] };
+    const manifests = [
+      of('AgentPolicy', 'everywhere', { namespaceSelector: {}, allow: [{ why: 'a test', ...reading }] }, {}),
+      of('AgentIdentity', 'everywhere', {
+        purpose: 'Looks everywhere.',
+        owner: { kind: 'Group', name: 'oncall' },
+        boundary: { clusterScope: true },
+      }),
+      of('AgentGrant', 'everywhere', {
+        agent: 'everywhere',
+        task: { description: 'Look everywhere.' },
+        permissions: [reading],
+        validity: { duration: '1h' },
+      }),
+    ];
+    await playground.admin(['apply', '-f', '-'], { input: manifests.join('\n---\n') });
+    await playground.admin(['wait', '--for=condition=Granted', '--timeout=20s', '-n', 'demo', 'aggrant/everywhere']);
+  }
+
   it('ends all access by the command that it gives for when hallpass is gone', async () => {
+    await giveEverywhere();
     for (const replica of playground.hallpass) replica.kill('SIGKILL');
     await Promise.all(playground.hallpass.map(({ exited }) => exited));
     const bindings = async () => {
-      const found = await playground.admin(['get', 'rolebindings', '-A', '--no-headers', '-o=name']);
+      const found = await playground.admin([
+        'get',
+        'rolebindings,clusterrolebindings',
+        '-A',
+        '--no-headers',
+        '-o=name',
+      ]);
       return found.trim().split('\n').sort();
     };
     const granted = (name: string) => /hallpass-[0-9a-f-]{36}$/.test(name);
     const before = await bindings();
-    const [given = ''] = before.filter(granted);
+    expect(before.filter(granted).map((name) => name.split('.')[0])).to.include.members([
+      'rolebinding',
+      'clusterrolebinding',
+    ]);
+    const [given = ''] = before.filter((name) => granted(name) && name.startsWith('rolebinding.'));
     // As somebody could have left it while a guard was away. Others choose the names of theirs.
     const guard = 'validatingadmissionpolicybinding/hallpass-rolebindings';
     await playground.admin(['delete', guard]);
@@ -163,8 +198,11 @@ describe('the operations page', function () {
     const release = await run(process.execPath, [join(root, 'src', 'main.ts'), 'release', '--dry-run', kubeconfig]);
     expect(release.stdout)
       .to.contain(END_ALL)
+      .and.contain('the whole cluster')
       .and.contain(`? (${given.split('/')[1]})`);
-    expect(await paste(playground.kubeconfig, command)).to.match(/^rolebinding\S* "hallpass-[0-9a-f-]{36}" deleted/);
+    const deleted = await paste(playground.kubeconfig, command);
+    expect(deleted).to.match(/^rolebinding\S* "hallpass-[0-9a-f-]{36}" deleted/m);
+    expect(deleted).to.match(/^clusterrolebinding\S* "hallpass-[0-9a-f-]{36}" deleted/m);
     expect(await bindings()).to.deep.equal(
       [...before.filter((name) => !granted(name)), `rolebinding.rbac.authorization.k8s.io/${strange}`].sort(),
     );

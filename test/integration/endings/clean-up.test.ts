@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { renderJob, renderRole, renderRoleBinding } from '../../../src/access/grant-objects.ts';
+import { jobAsOwner, renderBinding, renderJob, renderRole } from '../../../src/access/grant-objects.ts';
 import { renderServiceAccount } from '../../../src/access/service-account.ts';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
@@ -125,7 +125,7 @@ describe('clean-up', function () {
     const grant = { namespace, name: 'never', uid: randomUUID() };
     const job = await operator.create(jobs, renderJob(grant, namespace, 600, 'hallpass'));
     await operator.create(roles, renderRole(grant, namespace, rules)).catch(() => {});
-    await operator.create(roleBindings, renderRoleBinding(grant, namespace, job.metadata)).catch(() => {});
+    await operator.create(roleBindings, renderBinding(grant, namespace, jobAsOwner(job.metadata))).catch(() => {});
     await operator.create(serviceAccounts, renderServiceAccount(grant));
     await stage().nothingLeft(grant.uid);
     await stage().poll(
@@ -142,7 +142,7 @@ describe('clean-up', function () {
     const { metadata } = await stage().give(grantManifest({ namespace, name: 'here' }));
     const key = { namespace, name: metadata.name, uid: metadata.uid };
     const job = await operator.create(jobs, renderJob(key, beyond, 600, 'hallpass'));
-    await operator.create(roleBindings, renderRoleBinding(key, beyond, job.metadata)).catch(() => {});
+    await operator.create(roleBindings, renderBinding(key, beyond, jobAsOwner(job.metadata))).catch(() => {});
     const left = await stage().poll(
       () => stage().objectsOf(metadata.uid),
       (objects) => !objects.some((object) => object.includes(beyond)),

@@ -11,7 +11,17 @@ import { LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../../../src/api/names.ts'
 import { agentReceipts, type ParsedReceipt } from '../../../src/api/receipt.ts';
 import { Cache } from '../../../src/kube/cache.ts';
 import { ApiError, Client, isNotFound } from '../../../src/kube/client.ts';
-import { jobs, leases, namespaces, roleBindings, roles, serviceAccounts } from '../../../src/kube/kinds.ts';
+import {
+  clusterRoleBindings,
+  clusterRoles,
+  jobs,
+  leases,
+  namespaces,
+  roleBindings,
+  roles,
+  serviceAccounts,
+  services,
+} from '../../../src/kube/kinds.ts';
 import { silentLog } from '../../../src/kube/log.ts';
 import { type KubeObject, keyOf, type ObjectRef, type Resource } from '../../../src/kube/object.ts';
 import { startPlayground } from '../../controlplane/playground.ts';
@@ -32,6 +42,7 @@ const enabling: unknown[] = readFileSync(
   .map((document) => parse(document));
 
 export type Permission = {
+  scope?: 'Namespace' | 'Cluster';
   namespaces?: string[];
   apiGroups?: string[];
   resources?: string[];
@@ -233,10 +244,12 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
     async objectsOf(uid: string): Promise<string[]> {
       const labelSelector = `${LABELS.grant}=${uid}`;
       const lists = await Promise.all(
-        [jobs, roles, roleBindings].map(async (resource: Resource<KubeObject>) => {
-          const { items } = await admin.list(resource, { labelSelector });
-          return items.map(({ metadata }) => `${resource.kind} ${keyOf(metadata)}`);
-        }),
+        [jobs, services, roles, roleBindings, clusterRoles, clusterRoleBindings].map(
+          async (resource: Resource<KubeObject>) => {
+            const { items } = await admin.list(resource, { labelSelector });
+            return items.map(({ metadata }) => `${resource.kind} ${keyOf(metadata)}`);
+          },
+        ),
       );
       return lists.flat().sort();
     },

@@ -148,7 +148,7 @@ describe('taking hallpass away', function () {
     const { code, output } = await release();
     console.log(output.trimEnd().replace(/^/gm, '      '));
     expect(code, output).to.equal(0);
-    expect(output).to.match(/2 RoleBindings still give access/);
+    expect(output).to.match(/2 bindings still give access/);
     await admin('delete', '-k', deploy('cluster'), '--ignore-not-found');
     for (const [line] of output.matchAll(/^ {2}kubectl .+$/gm)) await paste(stage.playground.kubeconfig, line);
     expect(await stage.objectsOf(uid)).to.deep.equal([]);

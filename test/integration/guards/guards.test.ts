@@ -2,6 +2,7 @@
 
 import { agent } from './agent.ts';
 import { startTwins, type Twins } from './cluster.ts';
+import { clusterObjects } from './cluster-objects.ts';
 import { impersonation, secrets, tokens } from './credentials.ts';
 import { deployment } from './deploy.ts';
 import { accounts, bindings, grantObjects, operator } from './managed-objects.ts';
@@ -29,6 +30,7 @@ describe('the guards of', () => {
   describe('reviews, each of which', () => reviews(twins));
   describe('signals, each of which', () => signals(twins));
   describe('the objects of a grant', () => grantObjects(twins));
+  describe('the objects of a grant for the whole cluster, which', () => clusterObjects(twins));
   describe('ServiceAccounts of agents', () => accounts(twins));
   describe('bindings', () => bindings(twins));
   describe('the operator, which', () => operator(twins));

@@ -2,14 +2,17 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { hasOwnRole, isArmed, isBound, isOfGrant } from '../../../src/access/drift.ts';
+import { hasOwnRole, isArmed, isBound, isOfGrant, isReaper } from '../../../src/access/drift.ts';
 import {
+  addressAsOwner,
   correctedDeadline,
   DEAD_MAN_SLACK,
   deadlineSeconds,
+  jobAsOwner,
+  renderBinding,
   renderJob,
   renderRole,
-  renderRoleBinding,
+  renderService,
   renderSubjects,
   sameRules,
 } from '../../../src/access/grant-objects.ts';
@@ -23,7 +26,7 @@ const stored = { uid: 'binding-uid', resourceVersion: '1' };
 
 describe('the objects of a grant', () => {
   const role = renderRole(grant, 'team-b', []);
-  const binding = renderRoleBinding(grant, 'team-b', { name: job.metadata.name, uid: 'job-uid' });
+  const binding = renderBinding(grant, 'team-b', jobAsOwner(job.metadata));
   const deadMan = renderJob(grant, 'team-b', 60, 'image');
 
   it('carry one name and the labels that lead back to the grant', () => {
@@ -109,12 +112,12 @@ describe('the deadline of a dead-man Job', () => {
 
 describe('drift', () => {
   const name = `hallpass-${uid}`;
-  const metadata = { ...renderRoleBinding(grant, 'team-b', { name, uid: 'job-uid' }).metadata, ...stored };
+  const metadata = { ...renderBinding(grant, 'team-b', jobAsOwner({ name, uid: 'job-uid' })).metadata, ...stored };
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
   const whole = { metadata, roleRef, subjects: renderSubjects(agent) };
 
   it('is none while the binding gives its own Role to the agent alone and belongs to the Job', () => {
-    expect(isBound(whole, job, agent)).to.equal(true);
+    expect(isBound(whole, { job }, agent)).to.equal(true);
   });
 
   const edits: [string, typeof whole][] = [
@@ -139,13 +142,13 @@ describe('drift', () => {
     ],
   ];
   for (const [what, binding] of edits) {
-    it(`is found when the binding names ${what}`, () => expect(isBound(binding, job, agent)).to.equal(false));
+    it(`is found when the binding names ${what}`, () => expect(isBound(binding, { job }, agent)).to.equal(false));
   }
 
   it('is found when somebody keeps the binding from going, or it is going', () => {
     const kept = { ...whole, metadata: { ...metadata, finalizers: ['example.com/x'] } };
     const going = { ...whole, metadata: { ...metadata, deletionTimestamp: '2026-03-01T12:00:00Z' } };
-    for (const binding of [kept, going]) expect(isBound(binding, job, agent)).to.equal(false);
+    for (const binding of [kept, going]) expect(isBound(binding, { job }, agent)).to.equal(false);
   });
 
   it('is found in a Job that would take nothing down', () => {
@@ -181,5 +184,81 @@ describe('drift', () => {
     expect(sameRules([rule], [{ ...rule, verbs: ['get', 'list'] }])).to.equal(false);
     expect(sameRules([rule], [rule, rule])).to.equal(false);
     expect(sameRules([], [])).to.equal(true);
+  });
+});
+
+describe('the objects of a grant for the whole cluster', () => {
+  const name = `hallpass-${uid}`;
+  const reaper = { name: 'hallpass-cluster-dead-man', uid: 'reaper-uid' };
+  const at = (rendered: { metadata: object }) => ({
+    ...rendered.metadata,
+    uid: 'some-uid',
+    resourceVersion: '1',
+    name,
+  });
+  const owner = { apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', name: '10.0.0.7', uid: 'address-uid' };
+  const binding = renderBinding(grant, undefined, addressAsOwner({ name: owner.name, uid: owner.uid }));
+  const bound = { ...binding, metadata: { ...at(binding) }, subjects: renderSubjects(agent) };
+  const rendered = renderService(grant, { name, uid: 'job-uid' });
+  const service = { metadata: { ...at(rendered), namespace: 'hallpass-system' }, spec: { clusterIP: '10.0.0.7' } };
+  const holds = (o: { binding?: object; service?: object } = {}) =>
+    isBound({ ...bound, ...o.binding }, { job, service: { ...service, ...o.service } }, agent);
+
+  it('are a ClusterRole and its binding, without a namespace, which an address owns that a Job takes along', () => {
+    expect(renderRole(grant, undefined, []).metadata.namespace).to.equal(undefined);
+    expect(binding.roleRef).to.include({ kind: 'ClusterRole', name });
+    expect(binding.metadata.ownerReferences).to.deep.equal([
+      { ...owner, controller: false, blockOwnerDeletion: false },
+    ]);
+    expect(rendered.metadata.namespace).to.equal('hallpass-system');
+    expect(rendered.metadata.ownerReferences.map(({ kind, uid }) => [kind, uid])).to.deep.equal([['Job', 'job-uid']]);
+    expect(rendered.spec).to.not.have.property('selector');
+  });
+
+  it('are whole while Job, Service, address and binding are joined', () => {
+    expect(holds()).to.equal(true);
+  });
+
+  const metadata = (more: object) => ({ metadata: { ...bound.metadata, ...more } });
+  for (const [what, broken] of [
+    ['another address', { binding: metadata({ ownerReferences: [{ ...owner, name: '10.0.0.8' }] }) }],
+    ['no owner', { binding: metadata({ ownerReferences: [] }) }],
+    [
+      'the Job itself as its owner, which Kubernetes knows nothing of',
+      { binding: metadata({ ownerReferences: [jobAsOwner(job.metadata)] }) },
+    ],
+    ['a Role of the same name', { binding: { roleRef: { ...binding.roleRef, kind: 'Role' } } }],
+    ['a Service without an address', { service: { spec: { clusterIP: 'None' } } }],
+    [
+      'a Service of another Job',
+      { service: { metadata: { ...service.metadata, ownerReferences: [jobAsOwner({ name, uid: 'x' })] } } },
+    ],
+    [
+      'a Service that somebody keeps',
+      { service: { metadata: { ...service.metadata, finalizers: ['example.com/x'] } } },
+    ],
+  ] as const) {
+    it(`are found broken by ${what}`, () => expect(holds(broken)).to.equal(false));
+  }
+
+  it('are broken without the Service', () => {
+    expect(isBound(bound, { job }, agent)).to.equal(false);
+  });
+
+  it('include a Job that the CronJob deletes, and no time to live', () => {
+    const { metadata: rendered, spec } = renderJob(grant, 'hallpass-system', 60, 'image', reaper);
+    const armed = { metadata: { ...at({ metadata: rendered }) }, spec };
+    expect(spec).to.not.have.property('ttlSecondsAfterFinished');
+    expect(isArmed(armed, reaper)).to.equal(true);
+    expect(isArmed(armed, { uid: 'another' }), 'of a CronJob before this one').to.equal(false);
+    expect(isArmed({ ...armed, spec: { ...spec, ttlSecondsAfterFinished: 0 } }, reaper)).to.equal(false);
+    expect(isArmed(armed), 'for the namespace that it stands in').to.equal(true);
+    expect(isArmed({ ...armed, metadata: { ...armed.metadata, namespace: 'team-b' } }), 'elsewhere').to.equal(false);
+  });
+
+  it('are deleted in time only by a CronJob that keeps no failed Jobs', () => {
+    const metadata = { name: reaper.name, uid: reaper.uid, resourceVersion: '1' };
+    expect(isReaper({ metadata, spec: { failedJobsHistoryLimit: 0 } })).to.equal(true);
+    for (const spec of [{ failedJobsHistoryLimit: 1 }, {}]) expect(isReaper({ metadata, spec })).to.equal(false);
   });
 });

@@ -1,7 +1,7 @@
 // What could not be made is tried again, less and less often, and known to be refused until then.
 
 import { expect } from 'chai';
-import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from '../../../src/controllers/issue.ts';
+import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from '../../../src/controllers/refusable.ts';
 import { Refusals } from '../../../src/controllers/refusals.ts';
 import { ApiError } from '../../../src/kube/client.ts';
 import { grant, NOON } from '../policy/snapshots.ts';

@@ -121,6 +121,17 @@ describe('a change of RBAC', () => {
     expect(at.queued()).to.deep.equal(['team-a/across']);
   });
 
+  it('reaches a grant for the whole cluster only by what binds in the whole cluster', () => {
+    const permissions = [{ ...readPods, scope: 'Cluster' }];
+    const stamps = { creator: jane, requester: jane };
+    at.has(grant({ metadata: { name: 'everywhere' }, spec: { permissions }, stamps }));
+    at.queued();
+    at.bind('in-one', 'team-a', 'reads', 'Role', ['User', 'jane']);
+    expect(at.queued()).to.deep.equal(['team-a/of-jane']);
+    at.bind('in-all', undefined, 'reads', 'ClusterRole', ['User', 'jane']);
+    expect(at.queued()).to.deep.equal(['team-a/everywhere', 'team-a/of-jane']);
+  });
+
   it('in a role reaches whom it is bound to, by bindings of every kind', () => {
     at.role('reads', 'team-a');
     at.role('views', undefined);

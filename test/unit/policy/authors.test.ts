@@ -31,7 +31,7 @@ describe('the check of those who wrote a grant', () => {
   for (const [what, said, expected] of table) {
     it(what, () => {
       const policies = said.map((check, at) => policy(check ? { requesterCheck: check } : {}, `policy-${at}`));
-      expect(requesterCheck(under(...policies))).to.equal(expected);
+      expect(requesterCheck({ ...under(...policies), cluster: undefined })).to.equal(expected);
     });
   }
 
@@ -40,13 +40,26 @@ describe('the check of those who wrote a grant', () => {
       ['team-a', namespace({ policies: [policy({ requesterCheck: 'Off' })] })],
       ['team-b', namespace({ policies: [policy({ requesterCheck: 'AtIssue' }, 'other')] })],
     ]);
-    expect(requesterCheck({ namespaces })).to.equal('AtIssue');
+    expect(requesterCheck({ namespaces, cluster: undefined })).to.equal('AtIssue');
+  });
+
+  it('is the strictest of all policies where the grant reaches the whole cluster', () => {
+    const relaxed = policy({ requesterCheck: 'Off' });
+    const namespaces = new Map([['team-a', namespace({ policies: [relaxed] })]]);
+    const elsewhere = policy({ namespaceSelector: { matchLabels: { team: 'b' } } }, 'elsewhere');
+    const cluster = { ceiling: [], policies: [relaxed, elsewhere], namespaces: new Map() };
+    expect(requesterCheck({ namespaces, cluster })).to.equal('Continuous');
+    expect(requesterCheck({ namespaces, cluster: undefined })).to.equal('Off');
   });
 
   it('is not loosened by a policy that only warns, and is continuous where one cannot be read', () => {
-    expect(requesterCheck(under(policy({ requesterCheck: 'Off', enforcement: 'Warn' })))).to.equal('Continuous');
+    expect(
+      requesterCheck({ ...under(policy({ requesterCheck: 'Off', enforcement: 'Warn' })), cluster: undefined }),
+    ).to.equal('Continuous');
     const { spec: _, ...unreadable } = policy({}, 'unreadable');
-    expect(requesterCheck(under(policy({ requesterCheck: 'Off' }), unreadable))).to.equal('Continuous');
+    expect(requesterCheck({ ...under(policy({ requesterCheck: 'Off' }), unreadable), cluster: undefined })).to.equal(
+      'Continuous',
+    );
   });
 
   it('asks before access begins, whatever RBAC is known to give', () => {

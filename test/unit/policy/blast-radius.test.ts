@@ -43,8 +43,20 @@ describe('the blast radius', () => {
     expect(blastRadius(held, () => []).rules).to.equal(3);
   });
 
+  it('counts apart what is held in the whole cluster, which is in no one namespace', () => {
+    const held = [{ rules: [reading, secrets] }, { namespace: 'a', rules: [reading] }];
+    const guarded = (place: string | undefined) => (place === undefined ? [policy({ deny })] : []);
+    expect(blastRadius(held, guarded)).to.deep.equal({
+      namespaces: 1,
+      clusterRules: 2,
+      rules: 2,
+      mutatingRules: 0,
+      sensitiveRules: 1,
+    });
+  });
+
   it('calls sensitive what a policy of the namespace refuses where no exception is made', () => {
-    const guarded = (namespace: string) => (namespace === 'a' ? [policy({ deny })] : []);
+    const guarded = (place: string | undefined) => (place === 'a' ? [policy({ deny })] : []);
     const held = (namespace: string) => [{ namespace, rules: [reading, secrets] }];
     expect(blastRadius(held('a'), guarded).sensitiveRules).to.equal(1);
     expect(blastRadius(held('b'), guarded).sensitiveRules).to.equal(0);

@@ -3,12 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { expect } from 'chai';
 import { raiseCeilingCommand } from '../../../src/policy/ceiling-command.ts';
 
+const label = 'hallpass.dev/aggregate-to-grantable';
 const rule = { verbs: ['get'], apiGroups: [''], resources: ['secrets'] };
 
 describe('the command that raises the ceiling', () => {
   it('hands the rules to kubectl as they are, and no quote, variable or backslash in a name to the shell', () => {
     const resourceNames = ["a'; touch /tmp/x; '", '$(id)', '`id`', 'a\\nb', '"', '!x'];
-    const command = raiseCeilingCommand('compare', [{ ...rule, resourceNames }]) ?? '';
+    const command = raiseCeilingCommand('compare', [{ ...rule, resourceNames }], label) ?? '';
     const script = command.replace(/\| kubectl create -f -$/, '| cat');
     const role: unknown = JSON.parse(execFileSync('sh', ['-c', script], { encoding: 'utf8' }));
     expect(role).to.deep.equal({
@@ -23,7 +24,7 @@ describe('the command that raises the ceiling', () => {
   });
 
   it('is left out where nobody would read it, or there is nothing to add', () => {
-    expect(raiseCeilingCommand('compare', Array(32).fill(rule))).to.equal(undefined);
-    expect(raiseCeilingCommand('compare', [])).to.equal(undefined);
+    expect(raiseCeilingCommand('compare', Array(32).fill(rule), label)).to.equal(undefined);
+    expect(raiseCeilingCommand('compare', [], label)).to.equal(undefined);
   });
 });

@@ -8,7 +8,7 @@ import type { ParsedSignal } from '../../../src/api/signal.ts';
 import type { Answer } from '../../../src/cel/question.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
-import { isLive, type NamespaceView, type Snapshot } from '../../../src/policy/snapshot.ts';
+import { isLive, type NamespaceView, type Snapshot, viewOf } from '../../../src/policy/snapshot.ts';
 import type { TaskView } from '../../../src/policy/task.ts';
 import {
   agentReview,
@@ -18,7 +18,6 @@ import {
   MINUTE,
   mayReview,
   NOON,
-  namespace,
   policy,
   receipt,
   review,
@@ -26,7 +25,7 @@ import {
   snapshot,
 } from './snapshots.ts';
 
-const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({
+const inNamespaces: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.record({
   verbs: fc.subarray(['get', 'list', 'watch', '*'], { minLength: 1 }),
   apiGroups: fc.oneof(
     { weight: 12, arbitrary: fc.subarray(['', 'apps'], { minLength: 1 }) },
@@ -38,6 +37,17 @@ const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[] }> = fc.reco
   ),
   namespaces: fc.option(fc.subarray(['team-a', 'team-b'], { minLength: 1 }), { nil: undefined }),
 });
+
+// Every verb is never given in the whole cluster, so there it is rare.
+const inCluster = fc.tuple(inNamespaces, fc.constantFrom(true, false, false, false)).map(([one, wild]) => {
+  const verbs = wild ? one.verbs : ['get', ...one.verbs.filter((verb) => verb !== '*' && verb !== 'get')];
+  return { ...one, verbs, namespaces: undefined, scope: 'Cluster' as const };
+});
+
+const permission: fc.Arbitrary<PolicyRule & { namespaces?: string[]; scope?: 'Cluster' }> = fc.oneof(
+  { weight: 4, arbitrary: inNamespaces },
+  { weight: 1, arbitrary: inCluster },
+);
 
 const validity = fc
   .record({
@@ -51,8 +61,9 @@ const validity = fc
   }));
 
 const everything = { why: 'a test', verbs: ['*'], apiGroups: ['*'], resources: ['*'] };
+const everywhere = [everything, { ...everything, scope: 'Cluster' }];
 
-const line = permission.map(({ namespaces: _, ...rule }) => ({ why: 'a test', ...rule }));
+const line = inNamespaces.map(({ namespaces: _, ...rule }) => ({ why: 'a test', ...rule }));
 
 const policySpec = fc
   .record({
@@ -62,7 +73,10 @@ const policySpec = fc
         maxLength: 2,
       },
     ),
-    allow: fc.array(line, { maxLength: 2 }),
+    allow: fc.array(
+      fc.tuple(line, fc.constantFrom(undefined, 'Cluster')).map(([rule, scope]) => ({ ...rule, scope })),
+      { maxLength: 2 },
+    ),
     limits: fc.record({
       maxGrantDuration: fc.constantFrom('10m', '2h'),
       maxActiveGrants: fc.integer({ min: 1, max: 3 }),
@@ -114,12 +128,10 @@ const view: fc.Arbitrary<NamespaceView> = fc.record({
   dataSensitivity: fc.constantFrom(undefined, undefined, 'public', 'confidential'),
   // Most allow every wildcard, so that other gates get their turn.
   policies: fc.oneof(
-    { weight: 5, arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: [everything] })]) },
+    { weight: 5, arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: everywhere })]) },
     {
       weight: 2,
-      arbitrary: fc.constant<ParsedPolicy[]>([
-        policy({ allow: [everything], approvals: [{ why: 'a test', count: 1 }] }),
-      ]),
+      arbitrary: fc.constant<ParsedPolicy[]>([policy({ allow: everywhere, approvals: [{ why: 'a test', count: 1 }] })]),
     },
     {
       weight: 2,
@@ -152,6 +164,7 @@ const agent = fc
     maxGrantDuration: fc.option(fc.constantFrom('10m', '1h', '2h'), { nil: undefined }),
     maxActiveGrants: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
     namespaces: fc.option(fc.constantFrom(['team-a'], ['team-a', 'team-b']), { nil: undefined }),
+    clusterScope: fc.constantFrom(true, true, true, false, undefined),
   })
   .chain((boundary) =>
     fc.constantFrom(undefined, undefined, { every: '20m' }, { every: '40m' }).map((review) => {
@@ -196,6 +209,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
     receipt: fc.constantFrom('none', 'none', 'own', 'own', 'another', 'ended'),
     identity: fc.option(agent, { nil: undefined }),
     views: fc.record({ 'team-a': view, 'team-b': view }),
+    cluster: view,
     activeBefore: fc.integer({ min: 0, max: 3 }),
     covered: fc.boolean(),
     lacks: fc.oneof(
@@ -239,6 +253,7 @@ const snapshots: fc.Arbitrary<Snapshot> = fc
       identity: o.identity,
       receipt: receipts[o.receipt],
       namespaces: new Map(Object.entries(o.views).map(([name, view]) => [name, named(name, view)])),
+      cluster: { ...named('cluster', o.cluster), namespaces: new Map() },
       activeBefore: o.activeBefore,
       authorsLack: { creator: o.lacks, requester: o.lacks },
       authorsCovered: o.covered,
@@ -297,24 +312,40 @@ const named = (namespace: string, view: NamespaceView): NamespaceView => ({
   })),
 });
 
-/** The snapshot with one more policy in each namespace. */
+/** The snapshot with one more policy in each place. */
 const withPolicy = (input: Snapshot, more: ParsedPolicy): Snapshot => ({
   ...input,
   namespaces: new Map(
     [...input.namespaces].map(([name, view]) => [name, { ...view, policies: [...view.policies, more] }]),
   ),
+  cluster: input.cluster && { ...input.cluster, policies: [...input.cluster.policies, more] },
 });
 
 const law = (holds: (input: Snapshot) => void) => () => fc.assert(fc.property(snapshots, holds), { numRuns: 500 });
 
 describe('the decision, by law', () => {
   it(
-    'gives access in phase Active only, and then what the ceiling of each namespace covers',
+    'gives access in phase Active only, and then what the ceiling of each place covers',
     law((input) => {
       const { phase, access } = decide(input);
       expect(access.length > 0).to.equal(phase === 'Active');
       for (const { namespace: name, rules } of access) {
-        expect(covers(input.namespaces.get(name)?.ceiling ?? [], rules).covered).to.equal(true);
+        expect(covers(viewOf(input, name)?.ceiling ?? [], rules).covered).to.equal(true);
+      }
+    }),
+  );
+
+  it(
+    'gives nothing in the whole cluster that no policy of the own namespace allows there, and no writing that none names',
+    law((input) => {
+      for (const { namespace: name, rules } of decide(input).access) {
+        if (name !== undefined) continue;
+        expect(input.identity?.spec?.boundary?.clusterScope).to.equal(true);
+        const enforced =
+          input.namespaces.get('team-a')?.policies.filter(({ spec }) => spec?.enforcement !== 'Warn') ?? [];
+        const lines = enforced.flatMap(({ spec }) => spec?.allow?.filter(({ scope }) => scope === 'Cluster') ?? []);
+        expect(covers(lines, rules).covered).to.equal(true);
+        for (const { verbs } of rules) expect(['get', 'list', 'watch']).to.include.members(verbs);
       }
     }),
   );
@@ -402,9 +433,14 @@ describe('the decision, by law', () => {
       if (decide(input).phase === 'Active') return;
       for (const worse of [
         { ...input, identity: undefined },
+        { ...input, cluster: undefined },
         { ...input, activeBefore: input.activeBefore + 1 },
         { ...input, guardProblems: [...input.guardProblems, 'another'] },
-        { ...input, namespaces: new Map([...input.namespaces].map(([name]) => [name, namespace({ ceiling: [] })])) },
+        {
+          ...input,
+          namespaces: new Map([...input.namespaces].map(([name, view]) => [name, { ...view, ceiling: [] }])),
+          cluster: input.cluster && { ...input.cluster, ceiling: [] },
+        },
         {
           ...input,
           namespaces: new Map([...input.namespaces].map(([name, view]) => [name, { ...view, policies: [] }])),
@@ -561,10 +597,11 @@ describe('the decision, by law', () => {
         });
         return [name, { ...view, policies }];
       });
+      const cluster = input.cluster && { ...input.cluster, policies: [...input.cluster.policies].reverse() };
       const { phase, access, term } = decide(input);
       const reviews = { ...input.reviews, ofGrant: [...input.reviews.ofGrant].reverse() };
       const signals = [...input.signals].reverse();
-      const second = decide({ ...input, reviews, signals, namespaces: new Map(turned) });
+      const second = decide({ ...input, reviews, signals, cluster, namespaces: new Map(turned) });
       expect({ phase: second.phase, access: second.access, term: second.term }).to.deep.equal({ phase, access, term });
     }),
   );
@@ -583,7 +620,9 @@ describe('the decision, by law', () => {
   );
 
   it('is Active somewhere in what is generated, or these laws would say little', () => {
-    const phases = fc.sample(snapshots, { numRuns: 3000, seed: 1 }).map((input) => decide(input).phase);
+    const verdicts = fc.sample(snapshots, { numRuns: 12_000, seed: 1 }).map((input) => decide(input));
+    const phases = verdicts.map(({ phase }) => phase);
+    expect(verdicts.filter(({ access }) => access.some(({ namespace }) => namespace === undefined))).to.not.be.empty;
     expect([...new Set(phases)]).to.include.members([
       'Active',
       'Pending',

@@ -56,6 +56,20 @@ describe('a grant that was not made yet', () => {
     expect(reasonsOf({ policies: [policy({ approvals })] })).to.deep.equal(['ApprovalMissing']);
   });
 
+  it('is held against every policy where it is for the whole cluster, whose enabling is taken for granted', () => {
+    const everywhere = grant({ stamps: undefined, spec: { permissions: [{ ...readPods, scope: 'Cluster' }] } });
+    const wide = identity({ spec: { boundary: { clusterScope: true } } });
+    const line = { why: 'a test', scope: 'Cluster', ...readPods };
+    const elsewhere = policy({ namespaceSelector: { matchLabels: { a: 'b' } }, freeze: { reason: 'x' } }, 'elsewhere');
+    const allowing = policy({ allow: [line] });
+    expect(reasonsOf({}, everywhere)).to.deep.equal(['OutsideBoundary', 'ClusterScopeRefused']);
+    expect(reasonsOf({ identity: wide, policies: [allowing] }, everywhere)).to.deep.equal(['Granted']);
+    expect(reasonsOf({ identity: wide, policies: [allowing, elsewhere] }, everywhere)).to.deep.equal(['Frozen']);
+    expect(reasonsOf({ identity: wide, policies: undefined }, everywhere)).to.deep.equal(['Granted']);
+    const { assumed } = propose(everywhere, known({ identity: wide, policies: [allowing] }));
+    expect(assumed.join()).to.contain('deploy/cluster-scope');
+  });
+
   it('goes by the labels of a namespace, whose name no label can forge', () => {
     const frozen = (selector: object) =>
       policy({ namespaceSelector: { matchLabels: selector }, freeze: { reason: 'a test' } }, 'frozen');

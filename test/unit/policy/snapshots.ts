@@ -187,6 +187,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     receipt: undefined,
     superseded: [],
     namespaces: new Map([['team-a', namespace()]]),
+    cluster: undefined,
     activeBefore: 0,
     intact: false,
     refusal: undefined,

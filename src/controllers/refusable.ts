@@ -1,0 +1,49 @@
+// What others may refuse hallpass, or stand in its way with, as errors of their own: who must mend it is told, and it is tried again.
+
+import { ApiError, isAlreadyExists, isNamespaceTerminating } from '../kube/client.ts';
+
+/** Why something can't be made: a quota or an admission policy refuses the dead man. */
+export class DeadManRefusedError extends Error {}
+
+/** Why something can't be made: an admission policy or the API server refuses what gives the access. */
+export class AccessRefusedError extends Error {}
+
+/** Why something can't be made: an object that isn't ours has its name. */
+export class ForeignObjectError extends Error {}
+
+/** Turns the refusal of a Job, or of the Service that it owns, into an error of its own. */
+export async function deadManRefusable<T>(kind: string, namespace: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new DeadManRefusedError(
+      `the dead-man ${kind}, without which no access is given, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through ${kind}s named hallpass-*`,
+    );
+  }
+}
+
+/** The same for what gives the access. */
+export async function accessRefusable<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new AccessRefusedError(
+      `what gives the access was refused: ${error.message}; have the admission policy let through Roles and RoleBindings (for the whole cluster ClusterRoles and ClusterRoleBindings) named hallpass-*`,
+    );
+  }
+}
+
+/**
+ * Whether quota, admission or the API server itself won't take an object, which others must mend. RBAC's refusal is none:
+ * that is a place which is not enabled any more, and the caches will say so.
+ */
+function isRefusal(error: unknown): error is ApiError {
+  if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.status)) return false;
+  return !isAlreadyExists(error) && !isRightMissing(error) && !isNamespaceTerminating(error);
+}
+
+function isRightMissing(error: ApiError): boolean {
+  return error.status === 403 && /cannot (create|update|patch) resource/.test(error.message);
+}
