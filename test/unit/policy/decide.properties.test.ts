@@ -562,7 +562,8 @@ describe('the decision, by law', () => {
         const without = decide(input);
         const same = { warnings: [], nextCheck: undefined };
         expect({ ...warned, ...same }).to.deep.equal({ ...without, ...same });
-        // What it warns of may change sooner.
+        // What it warns of may change sooner; and what another warned of already, later, where this one is stricter.
+        if (without.warnings.length > 0) return;
         expect(warned.nextCheck ?? Infinity).to.be.at.most(without.nextCheck ?? Infinity);
       }),
       { numRuns: 500 },
