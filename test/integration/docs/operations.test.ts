@@ -123,7 +123,16 @@ describe('the operations page', function () {
   it('has a remedy for every reason that a grant can wait or end for', () => {
     const waiting = Object.keys(REASONS).filter((reason) => !['Granted', 'Superseded'].includes(reason));
     // Those that only say that work goes on, or that all is well, need none.
-    const fine = ['Settled', 'Waiting', 'EditNeeded', 'Applying', 'DeadManRunning', 'IdentityReady', 'IdentityExpired'];
+    const fine = [
+      'Settled',
+      'Waiting',
+      'EditNeeded',
+      'Applying',
+      'DeadManRunning',
+      'IdentityReady',
+      'IdentityExpired',
+      'ReviewNotDue',
+    ];
     const others = ['EndingGrants', 'RightsFound', 'NoRightsFound'];
     const needed = waiting.filter((reason) => ![...fine, ...others].includes(reason));
     expect(needed).to.include('ExceedsCeiling');
