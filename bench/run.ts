@@ -19,7 +19,8 @@ import { writes } from './figures/writes.ts';
 import { load, machine, revision } from './machine.ts';
 import { endTenThousand } from './ten-thousand.ts';
 
-// Those with the ten thousand grants follow one another in this order: they share them, and the later ones change them.
+// Those with ten thousand grants follow one another in this order: idle, memory and start share theirs, and so do the two after
+// them; the last of each changes them.
 const figures: Figure[] = [
   create,
   writes,

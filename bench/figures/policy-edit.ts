@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { jobAsOwner, renderBinding } from '../../src/access/grant-objects.ts';
 import { API_VERSION, grantUidOf, LABELS } from '../../src/api/names.ts';
 import { agentPolicies } from '../../src/api/policy.ts';
+import { unlessGone } from '../../src/kube/client.ts';
 import { jobs, roleBindings } from '../../src/kube/kinds.ts';
 import { milliseconds, percentile, seconds } from '../distribution.ts';
 import type { Figure } from '../figure.ts';
@@ -10,7 +11,7 @@ import { Follower } from '../follower.ts';
 import { inFlight } from '../in-flight.ts';
 import { cpuDuring, type Lab } from '../lab.ts';
 import { quiet, scrape } from '../metrics.ts';
-import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
+import { GRANTS, tenThousandGrants } from '../ten-thousand.ts';
 
 const [firstTargetMs, ratioTarget, blockTargetMs] = [100, 1.25, 50];
 const policy = `/apis/${API_VERSION}/agentpolicies`;
@@ -57,9 +58,9 @@ export const policyEdit: Figure = {
       labelSelector: LABELS.grant,
       stateOf: () => 'present',
     });
-    // Of those that end early, as many as have ended are gone.
-    await bindings.until(() => bindings.count('present') >= GRANTS - LAPSING, 'the bindings to be there');
-    const grants = bindings.count('present');
+    const { items } = await lab.admin.list(roleBindings, { labelSelector: LABELS.grant });
+    const grants = items.length;
+    await bindings.until(() => bindings.count('present') >= grants, 'the bindings to be seen');
     await longestBlock(healthUrl);
     const decided = await decisions(healthUrl);
     progress(`stopping ${grants} grants`);
@@ -87,7 +88,9 @@ export const policyEdit: Figure = {
     bindings.goneAt.clear();
     const from = Date.now();
     const bareDone = await cpuDuring(lab, async () => {
-      await inFlight(bare, (ref) => lab.operator.delete(roleBindings, ref, { propagationPolicy: 'Background' }));
+      await inFlight(bare, (ref) =>
+        unlessGone(lab.operator.delete(roleBindings, ref, { propagationPolicy: 'Background' })),
+      );
       await bindings.until(() => bindings.goneAt.size >= bare.length, 'the bare bindings to go');
     });
     const theirs = ((Math.max(...bindings.goneAt.values()) - from) / bare.length) * grants;
