@@ -13,6 +13,7 @@ import {
   timeToLiveController,
 } from './expressions.ts';
 import {
+  accessGuard,
   agentsOnly,
   byName,
   grantObject,
@@ -35,42 +36,30 @@ const roleObject = (object: string) =>
 const accountObject = (object: string) =>
   `(${object}.metadata.name.startsWith('hallpass-') || ${hasLabel(object, LABELS.identityUid)})`;
 
-const roles = validating({
+const roles = accessGuard({
   name: 'hallpass-roles',
-  resources: [{ ...rbac, operations: ['CREATE', 'UPDATE', 'DELETE'], resources: ['roles'] }],
-  when: { ours: `${callerIsNamedOperator} || ${isOurs(roleObject)}` },
-  variables: { ...callerVariables, harmless: harmlessUpdate(['.rules']) },
-  rules: [
-    onlyOperator('Role', inNamespace),
-    {
-      holds: operatorWrites(harmlessRules),
-      message: operatorBound(
-        'Role',
-        ', without rules over RBAC, ServiceAccounts, kinds of hallpass or all groups, and without writing Jobs',
-      ),
-    },
-    { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound('Role', byName) },
-  ],
+  kind: 'Role',
+  resource: { ...rbac, resources: ['roles'] },
+  ours: isOurs(roleObject),
+  named: inNamespace,
+  content: ['.rules'],
+  writes: {
+    holds: harmlessRules,
+    bound: ', without rules over RBAC, ServiceAccounts, kinds of hallpass or all groups, and without writing Jobs',
+  },
 });
 
-const roleBindings = validating({
+const roleBindings = accessGuard({
   name: 'hallpass-rolebindings',
-  resources: [{ ...rbac, operations: ['CREATE', 'UPDATE', 'DELETE'], resources: ['rolebindings'] }],
-  when: { ours: `${callerIsNamedOperator} || ${isOurs(grantObject)}` },
-  variables: { ...callerVariables, harmless: harmlessUpdate(['.roleRef', '.subjects']) },
-  rules: [
-    onlyOperator('RoleBinding', inNamespace),
-    {
-      holds: operatorWrites(
-        `object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name && ${agentsOnly}`,
-      ),
-      message: operatorBound(
-        'RoleBinding',
-        ', that binds the Role of the same name to ServiceAccounts hallpass-* and nobody else',
-      ),
-    },
-    { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound('RoleBinding', byName) },
-  ],
+  kind: 'RoleBinding',
+  resource: { ...rbac, resources: ['rolebindings'] },
+  ours: isOurs(grantObject),
+  named: inNamespace,
+  content: ['.roleRef', '.subjects'],
+  writes: {
+    holds: `object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name && ${agentsOnly}`,
+    bound: ', that binds the Role of the same name to ServiceAccounts hallpass-* and nobody else',
+  },
 });
 
 /**

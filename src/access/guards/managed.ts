@@ -1,6 +1,15 @@
 // Pieces that the guards of what hallpass makes share: what is ours, and what hallpass itself is held to.
 import { GROUP, LABELS, MANAGED_BY } from '../../api/names.ts';
-import { hasLabel, hasUidName, labelOf, literal } from './expressions.ts';
+import {
+  callerIsNamedOperator,
+  callerVariables,
+  harmlessUpdate,
+  hasLabel,
+  hasUidName,
+  labelOf,
+  literal,
+} from './expressions.ts';
+import { type Guard, type ResourceRule, validating } from './policy.ts';
 
 export const rbac = { apiGroup: 'rbac.authorization.k8s.io', version: 'v1' };
 
@@ -58,6 +67,32 @@ export const harmlessRules = `object.?rules.orValue([]).all(rule,
   !(rule.?apiGroups.orValue([]).exists(group, group == 'batch') && rule.?resources.orValue([]).exists(resource,
     resource == '*' || resource.startsWith('*/') || resource == 'jobs' || resource.startsWith('jobs/')) &&
     rule.?verbs.orValue([]).exists(verb, !(verb in ['get', 'list', 'watch']))))`;
+
+/**
+ * The guard of one kind of what gives access: only hallpass creates or changes it, and hallpass makes and deletes nothing else of
+ * that kind. `content` are the fields that say what it gives, `ours` the match condition, `writes` what hallpass is held to.
+ */
+export function accessGuard(o: {
+  name: string;
+  kind: string;
+  resource: Omit<ResourceRule, 'operations'>;
+  ours: string;
+  named: string;
+  content: readonly string[];
+  writes: { holds: string; bound: string };
+}): Guard {
+  return validating({
+    name: o.name,
+    resources: [{ ...o.resource, operations: ['CREATE', 'UPDATE', 'DELETE'] }],
+    when: { ours: `${callerIsNamedOperator} || ${o.ours}` },
+    variables: { ...callerVariables, harmless: harmlessUpdate(o.content) },
+    rules: [
+      onlyOperator(o.kind, o.named),
+      { holds: operatorWrites(o.writes.holds), message: operatorBound(o.kind, o.writes.bound) },
+      { holds: operatorDeletes(hasUidName('oldObject')), message: operatorDeletionBound(o.kind, byName) },
+    ],
+  });
+}
 
 /** Whom a binding of ours may name. */
 export const agentsOnly =

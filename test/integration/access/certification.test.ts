@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { agentIdentities, type ParsedIdentity } from '../../../src/api/identity.ts';
 import { agentReviews } from '../../../src/api/review.ts';
-import { Client, isForbidden } from '../../../src/kube/client.ts';
+import { type Client, isForbidden } from '../../../src/kube/client.ts';
 import { RESTORE_DELAY } from '../../../src/policy/decide.ts';
 import { runKubectl } from '../cli/person.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
@@ -13,24 +13,10 @@ const rbac = '/apis/rbac.authorization.k8s.io/v1';
 describe('an agent that is to be certified', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const clients: Client[] = [];
-
-  after(() => {
-    for (const client of clients) client.close();
-  });
-
-  async function person(user: string, groups: string[] = []): Promise<Client> {
-    const client = new Client({ credentials: await stage().playground.credentialsFor({ user, groups }) });
-    clients.push(client);
-    return client;
-  }
+  const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
   const bind = (namespace: string, user: string, kind: 'ClusterRole' | 'Role', name: string) =>
-    stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: `${user}-${name}` },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-    });
+    stage().bind(namespace, user, name, { roleKind: kind });
 
   /** A namespace with the agent `triage` of group oncall, which is to be certified so often. */
   async function setting(namespace: string, every: string) {
@@ -202,9 +188,7 @@ describe('an agent that is to be certified', function () {
     const refused = await otto.createRaw(path, suspend).catch((error: unknown) => error);
     expect(isForbidden(refused)).to.equal(true);
     const token = await stage().playground.agentToken({ namespace, identity: 'triage' });
-    const { server, certificateAuthority } = stage().playground;
-    const agent = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
-    clients.push(agent);
+    const agent = stage().withToken(token);
     const own = await certify(agent, ref, 'by-itself').catch((error: unknown) => error);
     expect(isForbidden(own)).to.equal(true);
   });

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { agentGrants, type GrantStatus } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
-import { Client, isForbidden } from '../../../src/kube/client.ts';
+import { type Client, isForbidden } from '../../../src/kube/client.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
 import { binary } from '../../controlplane/binaries.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
@@ -15,28 +15,11 @@ const rbac = '/apis/rbac.authorization.k8s.io/v1';
 describe('a grant on its way to access', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const clients: Client[] = [];
 
-  after(() => {
-    for (const client of clients) client.close();
-  });
-
-  /** A person with credentials of their own. */
-  async function person(user: string): Promise<Client> {
-    const client = new Client({ credentials: await stage().playground.credentialsFor({ user, groups: [] }) });
-    clients.push(client);
-    return client;
-  }
+  const person = (user: string) => stage().person(user);
 
   /** Binds a ClusterRole to a person in a namespace. */
-  const allow = (namespace: string, user: string, clusterRole: string) =>
-    stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata: { name: `${user}-${clusterRole}` },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: clusterRole },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-    });
+  const allow = (namespace: string, user: string, clusterRole: string) => stage().bind(namespace, user, clusterRole);
 
   /** A ClusterRole with one rule. */
   const clusterRole = (name: string, rule: object, labels = {}) =>

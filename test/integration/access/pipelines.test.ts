@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
-import { Client, isInvalid, unlessGone } from '../../../src/kube/client.ts';
+import { type Client, isInvalid, unlessGone } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
 import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
@@ -15,7 +15,6 @@ const apiGroup = 'rbac.authorization.k8s.io';
 describe('a grant that a pipeline writes', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const clients: Client[] = [];
   const mine: string[] = [];
   let argo: Client;
   const argoUser = 'system:serviceaccount:pipelines:argo';
@@ -23,11 +22,10 @@ describe('a grant that a pipeline writes', function () {
   before(async function () {
     this.timeout(120_000);
     await stage().namespace('pipelines', { enabled: false });
-    const { admin, server, certificateAuthority } = stage().playground;
+    const { admin } = stage().playground;
     await admin(['create', 'serviceaccount', 'argo', '-n', 'pipelines']);
     const token = (await admin(['create', 'token', 'argo', '-n', 'pipelines'])).trim();
-    argo = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
-    clients.push(argo);
+    argo = stage().withToken(token);
     await stage().admin.createRaw(`${rbac}/clusterrolebindings`, {
       metadata: { name: 'pipelines-argo' },
       roleRef: { apiGroup, kind: 'ClusterRole', name: 'cluster-admin' },
@@ -45,22 +43,11 @@ describe('a grant that a pipeline writes', function () {
   afterEach(async () => {
     for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
   });
-  after(() => {
-    for (const client of clients) client.close();
-  });
 
-  async function person(user: string, groups: string[] = []): Promise<Client> {
-    const client = new Client({ credentials: await stage().playground.credentialsFor({ user, groups }) });
-    clients.push(client);
-    return client;
-  }
+  const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
   const bind = (namespace: string, kind: 'User' | 'Group', name: string, role: string) =>
-    stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: `${name}-${role}` },
-      roleRef: { apiGroup, kind: 'ClusterRole', name: role },
-      subjects: [{ apiGroup, kind, name }],
-    });
+    stage().bind(namespace, name, role, { kind });
 
   const policy = (name: string, ownerGroups: string[], more: object = {}) => ({
     apiVersion: 'hallpass.dev/v1alpha1',
@@ -225,9 +212,7 @@ describe('a grant that a pipeline writes', function () {
     const reviewers = { serviceAccounts: [{ namespace, name: 'bot' }] };
     await stage().admin.patch(agentPolicies, { name: namespace }, { spec: { reviewers } }, { type: 'merge' });
     const token = (await admin(['create', 'token', 'bot', '-n', namespace])).trim();
-    const { server, certificateAuthority } = stage().playground;
-    const bot = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
-    clients.push(bot);
+    const bot = stage().withToken(token);
     await approve(bot, asked);
     await stage().until(stage().seen.grants, ref, (now) => now?.status.approvals?.length === 1);
     await stage().phase(ref, 'AwaitingApproval');

@@ -4,7 +4,7 @@ import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentReviews } from '../../../src/api/review.ts';
-import { Client, isForbidden, unlessGone } from '../../../src/kube/client.ts';
+import { type Client, isForbidden, unlessGone } from '../../../src/kube/client.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const api = '/apis/hallpass.dev/v1alpha1';
@@ -13,22 +13,14 @@ const rbac = '/apis/rbac.authorization.k8s.io/v1';
 describe('a grant and what people decide about it', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const clients: Client[] = [];
   const mine: string[] = [];
   let count = 0;
 
   afterEach(async () => {
     for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
   });
-  after(() => {
-    for (const client of clients) client.close();
-  });
 
-  async function person(user: string, groups: string[] = []): Promise<Client> {
-    const client = new Client({ credentials: await stage().playground.credentialsFor({ user, groups }) });
-    clients.push(client);
-    return client;
-  }
+  const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
   /** Lets a user create objects of a kind of ours, and nothing else. */
   async function letCreate(namespace: string, user: string, resource: string): Promise<void> {
@@ -37,20 +29,10 @@ describe('a grant and what people decide about it', function () {
       metadata,
       rules: [{ apiGroups: ['hallpass.dev'], resources: [resource], verbs: ['create'] }],
     });
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata,
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-    });
+    await stage().bind(namespace, user, metadata.name, { roleKind: 'Role' });
   }
 
-  async function bind(namespace: string, user: string, role: string): Promise<void> {
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: `${user}-${role}` },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-    });
-  }
+  const bind = (namespace: string, user: string, role: string) => stage().bind(namespace, user, role);
 
   /** A namespace where a policy wants these approvals, with its agent, and `carol` and `dave`, who may ask for grants. */
   async function setting(name: string, approvals: object[] = [{ why: 'a test', count: 1 }], more: object = {}) {
@@ -341,9 +323,7 @@ describe('a grant and what people decide about it', function () {
       subjects: [{ kind: 'ServiceAccount', name: 'bot', namespace: ci }],
     });
     const token = (await admin(['create', 'token', 'bot', '-n', ci])).trim();
-    const { server, certificateAuthority } = stage().playground;
-    const bot = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
-    clients.push(bot);
+    const bot = stage().withToken(token);
     const asked = await ask(carol, ref);
     await review(bot, asked, 'Approve');
     await says(ref, 'which no AgentPolicy names as a reviewer');

@@ -2,20 +2,19 @@
 import { expect } from 'chai';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentSignals, type ParsedSignal } from '../../../src/api/signal.ts';
-import { Client, isForbidden, isNotFound, unlessGone } from '../../../src/kube/client.ts';
+import { type Client, isForbidden, isNotFound, unlessGone } from '../../../src/kube/client.ts';
 import { namespaces } from '../../../src/kube/kinds.ts';
 import { grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 
 const api = '/apis/hallpass.dev/v1alpha1';
-const rbac = '/apis/rbac.authorization.k8s.io/v1';
 const suspends = { responses: [{ signal: 'Incident', severity: 'High', action: 'Suspend' }] };
 const decisions = 'controller_reconcile_total{controller="grants",result="success"}';
+type Ref = { namespace: string; name: string };
 const trusting = { ...suspends, reporters: { groups: ['sre'] } };
 
 describe('a grant and the signals about it', function () {
   this.timeout(90_000);
   const stage = useSharedStage();
-  const clients: Client[] = [];
   const policies: string[] = [];
   const everywhere: string[] = [];
 
@@ -25,23 +24,12 @@ describe('a grant and the signals about it', function () {
       await unlessGone(stage().admin.delete(agentSignals, { namespace: SYSTEM_NAMESPACE, name }));
     }
   });
-  after(() => {
-    for (const client of clients) client.close();
-  });
 
-  async function person(user: string, groups: string[] = []): Promise<Client> {
-    const client = new Client({ credentials: await stage().playground.credentialsFor({ user, groups }) });
-    clients.push(client);
-    return client;
-  }
+  const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
   /** Lets users report in a namespace, from now on. */
   async function reporters(namespace: string, ...users: string[]): Promise<void> {
-    await stage().admin.createRaw(`${rbac}/namespaces/${namespace}/rolebindings`, {
-      metadata: { name: `reporters-${users.join('-')}` },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'hallpass-reporter' },
-      subjects: users.map((name) => ({ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name })),
-    });
+    for (const user of users) await stage().bind(namespace, user, 'hallpass-reporter');
   }
 
   /** A namespace under a policy with this spec, with an agent that has a grant, and `pia` and `mallory`, who may report. */
@@ -94,8 +82,14 @@ describe('a grant and the signals about it', function () {
   }
 
   /** Waits until hallpass has said so of a signal. */
-  const told = (ref: { namespace: string; name: string }, wanted: (signal: ParsedSignal) => boolean) =>
-    stage().poll(() => stage().admin.get(agentSignals, ref), wanted);
+  async function told(ref: Ref, wanted: (signal: ParsedSignal) => boolean): Promise<ParsedSignal> {
+    const found = await stage().until(stage().seen.signals, ref, (now) => now !== undefined && wanted(now));
+    if (!found) throw new Error(`AgentSignal ${ref.name} is gone`);
+    return found;
+  }
+  /** Waits until a grant's status mentions something. */
+  const says = (ref: Ref, text: string) =>
+    stage().until(stage().seen.grants, ref, (now) => now?.status.message?.includes(text) ?? false);
 
   const secondsFromNow = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString().replace(/\.\d+/, '');
 
@@ -151,10 +145,8 @@ describe('a grant and the signals about it', function () {
     const edited = await mallory.patch(agentSignals, at, sooner, { type: 'merge' }).catch((error: unknown) => error);
     expect(isForbidden(edited)).to.equal(true);
     await pia.delete(agentSignals, { namespace, name: 'outage' });
-    const { status } = await stage().poll(
-      async () => stage().phase(ref, 'Suspended', 'SuspendedBySignal'),
-      (now) => now.status.message?.includes('outlasts its expiry at') ?? false,
-    );
+    await says(ref, 'outlasts its expiry at');
+    const { status } = await stage().phase(ref, 'Suspended', 'SuspendedBySignal');
     expect(status.message).to.contain(
       'spec.reporters of that policy does not name mallory, so that it outlasts its expiry',
     );
@@ -175,7 +167,7 @@ describe('a grant and the signals about it', function () {
     await stage().revive();
     await elsewhere.agent.until(podsOf(elsewhere.namespace), 403);
     await stage().phase(elsewhere.ref, 'Suspended', 'SuspendedBySignal');
-    await told({ namespace, name: 'noise' }, (now) => Date.parse(now.spec?.expiresAt ?? '') < Date.now());
+    await says(ref, 'outlasts its expiry at');
     const { status } = await stage().phase(ref, 'Suspended', 'SuspendedBySignal');
     expect(status.message).to.contain('does not name mallory');
     expect(await agent.asks(podsOf(namespace))).to.equal(403);

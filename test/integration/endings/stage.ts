@@ -9,6 +9,7 @@ import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { LABELS, LEASE_NAME, SYSTEM_NAMESPACE } from '../../../src/api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../../../src/api/receipt.ts';
+import { agentSignals } from '../../../src/api/signal.ts';
 import { Cache } from '../../../src/kube/cache.ts';
 import { ApiError, Client, isNotFound } from '../../../src/kube/client.ts';
 import {
@@ -125,6 +126,7 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
     roleBindings: open(roleBindings, LABELS.grant),
     serviceAccounts: open(serviceAccounts, LABELS.identityUid),
     namespaces: open(namespaces),
+    signals: open(agentSignals),
   };
   await Promise.all(Object.values(seen).map((cache) => cache.synced()));
 
@@ -174,6 +176,36 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
         if (performance.now() > end) throw new Error(`not as wanted after ${bound} ms: ${JSON.stringify(answer)}`);
         await delay(50);
       }
+    },
+
+    /** Somebody with credentials of their own. */
+    async person(user: string, groups: string[] = []): Promise<Client> {
+      const client = new Client({ credentials: await playground.credentialsFor({ user, groups }) });
+      clients.push(client);
+      return client;
+    },
+    /** Whoever this token is of. */
+    withToken(token: string): Client {
+      const { server, certificateAuthority } = playground;
+      const client = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
+      clients.push(client);
+      return client;
+    },
+    /** Binds a role to a user in a namespace; `kind` and `roleKind` name a group, or a Role of the namespace. */
+    async bind(
+      namespace: string,
+      name: string,
+      role: string,
+      { kind = 'User', roleKind = 'ClusterRole' }: { kind?: 'User' | 'Group'; roleKind?: 'ClusterRole' | 'Role' } = {},
+    ): Promise<void> {
+      const apiGroup = 'rbac.authorization.k8s.io';
+      await admin.createRaw(`/apis/${apiGroup}/v1/namespaces/${namespace}/rolebindings`, {
+        apiVersion: `${apiGroup}/v1`,
+        kind: 'RoleBinding',
+        metadata: { name: `${name}-${role}` },
+        roleRef: { apiGroup, kind: roleKind, name: role },
+        subjects: [{ apiGroup, kind, name }],
+      });
     },
 
     /** A namespace of its own for a test, enabled unless told otherwise. */
@@ -264,10 +296,7 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
 
     /** An agent with a token of its own, as its pod gets one. */
     async agent(namespace: string, identity = 'triage'): Promise<Agent> {
-      const token = await playground.agentToken({ namespace, identity });
-      const { server, certificateAuthority } = playground;
-      const client = new Client({ credentials: { server, certificateAuthority, token: async () => token } });
-      clients.push(client);
+      const client = stage.withToken(await playground.agentToken({ namespace, identity }));
       const asks = async (path: string) => {
         try {
           await client.getRaw(path);
