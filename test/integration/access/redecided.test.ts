@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import type { ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
+import { agentSignals, type ParsedSignal } from '../../../src/api/signal.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
 import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
 
@@ -28,11 +29,7 @@ describe('a change in the cluster', function () {
 
   /** How many grants hallpass decided while something was done, and until its effect was there. */
   async function decided(change: () => Promise<unknown>): Promise<number> {
-    const [hallpass] = stage.playground.hallpass;
-    const count = async () => {
-      const page = await (await fetch(`${hallpass?.healthUrl}/metrics`)).text();
-      return Number(/^hallpass_decisions_total (\d+)$/m.exec(page)?.[1]);
-    };
+    const count = () => stage.metric('hallpass_decisions_total');
     const before = await count();
     await change();
     return (await count()) - before;
@@ -108,6 +105,41 @@ describe('a change in the cluster', function () {
     });
     expect(count).to.equal(3);
     await label(null);
+    await active(grantsOf('other'));
+  });
+
+  it('of a signal has those decided again that it is about, and none where it is about another agent', async () => {
+    await stage.admin.createRaw(`${api}/agentpolicies`, {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentPolicy',
+      metadata: { name: 'responds' },
+      spec: {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
+        responses: [{ signal: 'Incident', severity: 'Low', action: 'Suspend' }],
+      },
+    });
+    const report = async (name: string, agent: string) => {
+      await stage.admin.createRaw(`${api}/namespaces/other/agentsignals`, {
+        apiVersion: 'hallpass.dev/v1alpha1',
+        kind: 'AgentSignal',
+        metadata: { name },
+        spec: { signal: 'Incident', severity: 'High', message: 'a test', agent, expiresAt: '2999-01-01T00:00:00Z' },
+      });
+      const told = (now: ParsedSignal | undefined) => now?.status.effect === 'Suspend';
+      await stage.until(stage.seen.signals, { namespace: 'other', name }, told);
+    };
+    // Once hallpass answers to one, it has looked at what the policy concerns.
+    await report('settles', 'nobody');
+    expect(await decided(() => report('elsewhere', 'nobody'))).to.equal(0);
+    const count = await decided(async () => {
+      await report('here', 'triage');
+      await suspended(grantsOf('other'));
+    });
+    expect(count).to.equal(3);
+    for (const name of ['settles', 'elsewhere', 'here']) {
+      await stage.admin.delete(agentSignals, { namespace: 'other', name });
+    }
+    await stage.admin.delete(agentPolicies, { name: 'responds' });
     await active(grantsOf('other'));
   });
 
