@@ -13,12 +13,12 @@ const deploy = join(import.meta.dirname, '..', '..', 'deploy');
 const SHIPPED = [join(deploy, 'policy', 'default.yaml'), join(deploy, 'cluster', 'ceiling.yaml')];
 
 /** Judges manifests; with errors the answer is no. */
-export function lint(
+export async function lint(
   terminal: Terminal,
   o: { paths: string[]; namespace: string | undefined; report: Report },
-): ExitCode {
-  const { manifests, unreadable } = readManifests(o.paths);
-  const shipped = readManifests(SHIPPED).manifests;
+): Promise<ExitCode> {
+  const { manifests, unreadable } = await readManifests(o.paths);
+  const shipped = (await readManifests(SHIPPED)).manifests;
   const judged = [
     ...unreadable.map(({ file, line, message }) => ({
       file,

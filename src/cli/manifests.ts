@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { LineCounter, parseAllDocuments } from 'yaml';
 import { isRecord } from '../kube/json.ts';
 import { messageOf } from '../text.ts';
@@ -18,12 +19,12 @@ export type Manifest = {
 export type Unreadable = { file: string; line: number; message: string };
 
 /** Reads files, every manifest of directories, and standard input for `-`. Throws a Failure for what can't be read at all. */
-export function readManifests(paths: string[]): { manifests: Manifest[]; unreadable: Unreadable[] } {
+export async function readManifests(paths: string[]): Promise<{ manifests: Manifest[]; unreadable: Unreadable[] }> {
   const manifests: Manifest[] = [];
   const unreadable: Unreadable[] = [];
   for (const file of paths.flatMap(filesOf)) {
     const lines = new LineCounter();
-    for (const document of documentsOf(file, lines)) {
+    for (const document of documentsOf(file, await textOf(file), lines)) {
       const [problem] = document.errors;
       const line = lines.linePos(problem?.pos[0] ?? document.contents?.range?.[0] ?? 0).line;
       try {
@@ -41,11 +42,10 @@ export function readManifests(paths: string[]): { manifests: Manifest[]; unreada
 /** So many lists or maps begin at one place in no manifest, and the parser takes a time for them that is quadratic in their number. */
 const TOO_DEEP = /(?:[[{]\s*|-[ \t]+){200}/;
 
-function documentsOf(file: string, lines: LineCounter) {
-  const text = textOf(file);
-  if (TOO_DEEP.test(text)) throw new Failure(`${file} is no manifest: it is nested without end`, EXIT.usage);
+function documentsOf(file: string, manifests: string, lines: LineCounter) {
+  if (TOO_DEEP.test(manifests)) throw new Failure(`${file} is no manifest: it is nested without end`, EXIT.usage);
   try {
-    return parseAllDocuments(text, { lineCounter: lines });
+    return parseAllDocuments(manifests, { lineCounter: lines });
   } catch (error) {
     // One that is nested without end exhausts the stack.
     throw new Failure(`${file} cannot be read: ${messageOf(error)}`, EXIT.usage);
@@ -73,9 +73,10 @@ function filesOf(path: string): string[] {
   }
 }
 
-function textOf(path: string): string {
+async function textOf(path: string): Promise<string> {
   try {
-    return readFileSync(path === '-' ? 0 : path, 'utf8');
+    // Whoever writes to a pipe may be slow, which a synchronous read takes for a failure.
+    return path === '-' ? await text(process.stdin) : readFileSync(path, 'utf8');
   } catch (error) {
     throw new Failure(`${path} cannot be read: ${messageOf(error)}`, EXIT.usage);
   }

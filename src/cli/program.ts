@@ -124,10 +124,10 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
     .addOption(
       new Option('--report <form>', 'form of what was found; left out: text, or json by -o json').choices(REPORTS),
     )
-    .action((paths: string[], _: object, command: Command) => {
+    .action(async (paths: string[], _: object, command: Command) => {
       const { namespace, output, report } = command.optsWithGlobals<Globals & { report?: Report }>();
       if (output === 'yaml') throw new Failure(`lint answers in one of ${REPORTS.join(', ')} (--report)`, EXIT.usage);
-      exit = lint(terminal, { paths, namespace, report: report ?? (output === 'json' ? 'json' : 'text') });
+      exit = await lint(terminal, { paths, namespace, report: report ?? (output === 'json' ? 'json' : 'text') });
     });
   program
     .command('verify')

@@ -37,4 +37,16 @@ describe('kubectl hallpass lint', function () {
     const missing = await runKubectl(nowhere, ['hallpass', 'lint', 'nowhere.yaml']);
     expect([missing.code, missing.err.slice(0, 36)]).to.deep.equal([2, 'error: nowhere.yaml cannot be read: ']);
   });
+
+  it('waits for what comes through a pipe, however late', async () => {
+    const { kubeconfig } = stage().playground;
+    // One that is started later and has ended says that this one has been reading for a while.
+    const late = Promise.withResolvers<string>();
+    const waiting = runKubectl(kubeconfig, ['hallpass', 'lint', '-'], late.promise);
+    await runKubectl(kubeconfig, ['hallpass', 'lint', 'nowhere.yaml']);
+    late.resolve('kind: AgentPolicy\n---\n[');
+    const { code, out } = await waiting;
+    expect(code, out).to.equal(1);
+    expect(out).to.include('Unreadable');
+  });
 });

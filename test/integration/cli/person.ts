@@ -16,20 +16,24 @@ export type Person = {
   kubectl(words: string[], input?: string): Promise<Ended>;
 };
 
-/** Runs kubectl with a kubeconfig and the plugin on its PATH. */
-export async function runKubectl(kubeconfig: string, words: string[], input = ''): Promise<Ended> {
+/** Runs kubectl with a kubeconfig and the plugin on its PATH. Its standard input may come late. */
+export async function runKubectl(
+  kubeconfig: string,
+  words: string[],
+  input: string | Promise<string> = '',
+): Promise<Ended> {
   const kubectl = await binary('kubectl');
   const env = {
     HOME: dirname(kubeconfig),
     PATH: [plugins, dirname(kubectl), process.env.PATH].join(delimiter),
     KUBECONFIG: kubeconfig,
   };
-  return new Promise((resolve) => {
-    const child = execFile(kubectl, words, { env }, (error, out, err) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
-    });
-    child.stdin?.end(input);
+  const { promise, resolve } = Promise.withResolvers<Ended>();
+  const child = execFile(kubectl, words, { env, maxBuffer: 64 * 2 ** 20 }, (error, out, err) => {
+    resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
   });
+  child.stdin?.end(await input);
+  return promise;
 }
 
 /** Somebody who has these ClusterRoles in a namespace, or everywhere, and nothing else. */
