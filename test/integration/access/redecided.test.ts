@@ -29,6 +29,10 @@ describe('a change in the cluster', function () {
   /** How many grants hallpass decided while something was done, and until its effect was there. */
   async function decided(change: () => Promise<unknown>): Promise<number> {
     const count = () => stage.metric('hallpass_decisions_total');
+    // What came before may still be looked at.
+    const grants = (name: string) => stage.metric(name, '"grants"');
+    const busy = async () => (await grants('workqueue_depth')) + (await grants('controller_active_workers'));
+    await stage.poll(busy, (now) => now === 0);
     const before = await count();
     await change();
     return (await count()) - before;
@@ -36,9 +40,13 @@ describe('a change in the cluster', function () {
   const grantsOf = (home: string) => names.map((name) => ({ namespace: home, name }));
   const suspended = (refs: { namespace: string; name: string }[]) =>
     Promise.all(refs.map((ref) => stage.phase(ref, 'Suspended')));
+  /** Given again, which is whole once the dead man's new Job has started: that it has is news of its own. */
   const active = (refs: { namespace: string; name: string }[]) =>
     Promise.all(
-      refs.map((ref) => stage.until(stage.seen.grants, ref, (now) => now?.status.phase === 'Active', 60_000)),
+      refs.map(async (ref) => {
+        await stage.until(stage.seen.grants, ref, (now) => now?.status.phase === 'Active', 60_000);
+        await stage.deadMan(ref, 'True');
+      }),
     );
   const suspend = ({ metadata: { namespace, name, uid, generation }, hash }: ParsedGrant) =>
     stage.admin.createRaw(`${api}/namespaces/${namespace}/agentreviews`, {
