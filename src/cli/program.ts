@@ -7,6 +7,7 @@ import type { ClusterOptions } from './cluster.ts';
 import { complete } from './completion.ts';
 import { EXIT, type ExitCode, Failure } from './failure.ts';
 import { REPORTS, type Report } from './findings.ts';
+import { freeze, unfreeze } from './freeze.ts';
 import { wrapped } from './layout.ts';
 import { lint } from './lint.ts';
 import { list } from './list.ts';
@@ -156,6 +157,28 @@ export async function run(args: string[], terminal: Terminal): Promise<ExitCode>
       });
   }
 
+  program
+    .command('freeze')
+    .description('stop every grant of the namespace, or of the cluster, at once; shows it and asks before it does')
+    .option('-A, --all-namespaces', 'the whole cluster', false)
+    .option('-m, --reason <text>', 'why, in one line, for everybody whose access stops; left out: it is asked for')
+    .option('-y, --yes', 'freeze without asking', false)
+    .allowExcessArguments(false)
+    .action(async (_: object, command: Command) => {
+      const o = command.optsWithGlobals<Globals & { allNamespaces: boolean; reason?: string; yes: boolean }>();
+      const { reason, yes, output: form } = o;
+      exit = await freeze(o, terminal, { everywhere: o.allNamespaces, reason, yes, form });
+    });
+  program
+    .command('unfreeze')
+    .description('take back what freeze did')
+    .option('-A, --all-namespaces', 'the whole cluster', false)
+    .option('-y, --yes', 'unfreeze without asking', false)
+    .allowExcessArguments(false)
+    .action(async (_: object, command: Command) => {
+      const o = command.optsWithGlobals<Globals & { allNamespaces: boolean; yes: boolean }>();
+      exit = await unfreeze(o, terminal, { everywhere: o.allNamespaces, yes: o.yes, form: o.output });
+    });
   program
     .command('__complete', { hidden: true })
     .argument('[words...]')

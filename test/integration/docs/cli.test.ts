@@ -45,13 +45,16 @@ describe('the guide to kubectl hallpass', function () {
     await playground.admin(['create', 'clusterrolebinding', 'victor', '--clusterrole', 'view', '--user', 'victor']);
     const verifier = ['--clusterrole', 'hallpass-verifier', '--user', 'ada'];
     await playground.admin(['create', 'clusterrolebinding', 'verifier', ...verifier]);
-    for (const user of ['ada', 'victor']) kubeconfigs[user] = await playground.kubeconfigFor({ user });
+    const guardrails = ['--clusterrole', 'hallpass-policies-edit', '--user', 'grace'];
+    await playground.admin(['create', 'clusterrolebinding', 'guardrails', ...guardrails]);
+    for (const user of ['ada', 'victor', 'grace']) kubeconfigs[user] = await playground.kubeconfigFor({ user });
     kubeconfigs.rosa = await playground.kubeconfigFor({ user: 'rosa', groups: ['web-release'] });
     await until('rosa', `kubectl create -n web -f ${root}/examples/deploy-agent/request/grant.yaml`);
     await playground.admin(['wait', '--for=jsonpath={.status.phase}=AwaitingApproval', 'aggrant/rollout', '-n', 'web']);
     await until('victor', 'kubectl get aggrant -n web');
     await until('ada', 'kubectl auth can-i approve aggrant -n web');
     await until('ada', 'kubectl auth can-i list jobs -A');
+    await until('grace', 'kubectl auth can-i delete agpol');
   });
   after(() => playground?.stop());
 
