@@ -4,6 +4,7 @@ import { API_VERSION, GROUP } from '../api/names.ts';
 import { agentPolicies, type ParsedPolicy, policySpec } from '../api/policy.ts';
 import { isAlreadyExists, isForbidden, isNotFound } from '../kube/client.ts';
 import { namespaces } from '../kube/kinds.ts';
+import { mustAgree, mustHaveSaid } from './asking.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { EXIT, type ExitCode, Failure, lacksRight } from './failure.ts';
 import { wrapped } from './layout.ts';
@@ -22,9 +23,7 @@ export async function freeze(
   o: Order & { reason: string | undefined },
 ): Promise<ExitCode> {
   const missing = [...(o.reason === undefined ? ['--reason'] : []), ...(o.yes ? [] : ['--yes'])];
-  if (terminal.ask === undefined && missing.length > 0) {
-    throw new Failure(`this is no terminal, so nobody can be asked: say ${missing.join(' and ')}`, EXIT.usage);
-  }
+  mustHaveSaid(terminal, missing.join(' and '));
   return withCluster(where, async (cluster) => {
     const scope = scopeOf(cluster, o);
     await mustMay(cluster, 'create', scope.name);
@@ -37,7 +36,7 @@ export async function freeze(
     const spec = { namespaceSelector: scope.namespaceSelector, freeze: { reason } };
     const wrong = policySpec.safeParse(spec).error?.issues[0];
     if (wrong) throw new Failure(`the reason will not do: ${wrong.message} (--reason)`, EXIT.usage);
-    await mustAgree(terminal, o.yes, `Freeze ${scope.about}?`);
+    await mustAgree(terminal, o.yes, `Freeze ${scope.about}?`, 'nothing was done');
     const manifest = { apiVersion: API_VERSION, kind: 'AgentPolicy', metadata: { name: scope.name }, spec };
     const undo = `to end it: kubectl hallpass unfreeze ${scope.flag}`;
     try {
@@ -46,7 +45,7 @@ export async function freeze(
       if (!isAlreadyExists(error)) throw error;
       const before = await cluster.client.get(agentPolicies, { name: scope.name });
       const because = before.spec?.freeze?.reason;
-      if (because === undefined || !isOurs(before, scope)) throw isAnother(scope);
+      if (!isOurs(before, scope)) throw isAnother(scope);
       show(terminal, o.form, { ...manifest, spec: before.spec }, () =>
         wrapped(
           `${scope.about} was frozen already (${because}), by AgentPolicy ${scope.name}; ${undo}`,
@@ -64,15 +63,13 @@ export async function freeze(
 
 /** Takes a freeze back that was made so. Others go on. */
 export async function unfreeze(where: ClusterOptions, terminal: Terminal, o: Order): Promise<ExitCode> {
-  if (terminal.ask === undefined && !o.yes) {
-    throw new Failure('this is no terminal, so nobody can be asked: say --yes', EXIT.usage);
-  }
+  mustHaveSaid(terminal, o.yes ? '' : '--yes');
   return withCluster(where, async (cluster) => {
     const scope = scopeOf(cluster, o);
     await mustMay(cluster, 'delete', scope.name);
     const policy = await frozenBy(cluster, scope);
     tell(terminal, `Unfreeze: ${scope.about} was frozen for: ${policy.spec?.freeze?.reason}`);
-    await mustAgree(terminal, o.yes, `Unfreeze ${scope.about}?`);
+    await mustAgree(terminal, o.yes, `Unfreeze ${scope.about}?`, 'nothing was done');
     await cluster.client.delete(agentPolicies, { name: scope.name }, { uid: policy.metadata.uid });
     show(terminal, o.form, { apiVersion: API_VERSION, kind: 'AgentPolicy', metadata: { name: scope.name } }, () =>
       wrapped(
@@ -136,12 +133,6 @@ function isAnother({ name, about }: Scope): Failure {
   return new Failure(
     `AgentPolicy ${name} is there and is another than the freeze of ${about} by kubectl hallpass, so it was left alone; look at it by: kubectl get agpol ${name} -o yaml`,
   );
-}
-
-async function mustAgree(terminal: Terminal, yes: boolean, question: string): Promise<void> {
-  if (yes) return;
-  const answer = (await terminal.ask?.(`${question} [y/N]`)) ?? '';
-  if (!/^y(es)?$/i.test(answer)) throw new Failure('nothing was done', EXIT.no);
 }
 
 function tell(terminal: Terminal, text: string): void {

@@ -3,6 +3,7 @@
 import { agentGrants, type GrantSpec, parseGrant } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
 import { API_VERSION, NAME_LIMIT } from '../api/names.ts';
+import { mustAgree, mustHaveSaid } from './asking.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { type FoundResource, findResource, withGroup } from './discovery.ts';
 import { EXIT, type ExitCode, Failure } from './failure.ts';
@@ -35,12 +36,8 @@ export async function request(
   o: { wish: Wish; dryRun: boolean; yes: boolean; form: Form },
 ): Promise<ExitCode> {
   const missing = missingOf(o.wish);
-  if (terminal.ask === undefined && missing.length > 0) {
-    throw new Failure(`this is no terminal, so nobody can be asked: say ${missing.join(', ')}`, EXIT.usage);
-  }
-  if (terminal.ask === undefined && !o.dryRun && !o.yes) {
-    throw new Failure('this is no terminal, so nobody can be asked: say --yes, or --dry-run', EXIT.usage);
-  }
+  mustHaveSaid(terminal, missing.join(', '));
+  mustHaveSaid(terminal, o.dryRun || o.yes ? '' : '--yes, or --dry-run');
   const written = o.wish.allow.map(allowed).flatMap(({ resources }) => resources);
   // What names all groups itself needs no cluster.
   if (o.dryRun && missing.length === 0 && where.namespace && written.every((each) => withGroup(each))) {
@@ -59,11 +56,8 @@ export async function request(
       printManifest(terminal, o.form, grant);
       return EXIT.yes;
     }
-    if (!o.yes) {
-      for (const line of yamlText(grant).trimEnd().split('\n')) terminal.tell(line);
-      const answer = (await terminal.ask?.('Ask for it? [y/N]')) ?? '';
-      if (!/^y(es)?$/i.test(answer)) throw new Failure('nothing was asked for', EXIT.no);
-    }
+    if (!o.yes) for (const line of yamlText(grant).trimEnd().split('\n')) terminal.tell(line);
+    await mustAgree(terminal, o.yes, 'Ask for it?', 'nothing was asked for');
     const made = await cluster.create(agentGrants, cluster.namespace, grant);
     const { name } = made.metadata;
     show(terminal, o.form, { ...grant, metadata: made.metadata }, () => [

@@ -8,6 +8,7 @@ import { API_VERSION, GROUP } from '../api/names.ts';
 import { agentReviews, DECISIONS, reviewSpec } from '../api/review.ts';
 import { answersFor } from '../policy/certification.ts';
 import { authorsOf, waysToActAs } from '../policy/reviews.ts';
+import { mustAgree, mustHaveSaid } from './asking.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { describeGrant, describeIdentity } from './described.ts';
 import { EXIT, type ExitCode, Failure, lacksRight } from './failure.ts';
@@ -23,7 +24,8 @@ type Order = { decision: Decision; target: string; comment: string | undefined; 
 /** Decides about a grant or an identity, by the words that a person typed. */
 export async function review(where: ClusterOptions, terminal: Terminal, o: Order): Promise<ExitCode> {
   const named = about(o.decision, targetName(o.target));
-  if (terminal.ask === undefined) mustNotAsk(o);
+  const missing = [...(o.comment === undefined ? ['--comment'] : []), ...(o.yes ? [] : ['--yes'])];
+  mustHaveSaid(terminal, missing.join(' and '));
   return withCluster(where, (cluster) => reviewed(cluster, terminal, named, o));
 }
 
@@ -58,10 +60,7 @@ async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName,
   const wrong = reviewSpec.safeParse(spec).error?.issues[0];
   if (wrong) throw new Failure(`the comment will not do: ${wrong.message} (--comment)`, EXIT.usage);
   const { name, namespace = '' } = target.object.metadata;
-  if (!o.yes) {
-    const answer = (await terminal.ask?.(`${o.decision} ${target.kind} ${namespace}/${name}? [y/N]`)) ?? '';
-    if (!/^y(es)?$/i.test(answer)) throw new Failure('nothing was decided', EXIT.no);
-  }
+  await mustAgree(terminal, o.yes, `${o.decision} ${target.kind} ${namespace}/${name}?`, 'nothing was decided');
   const made = await cluster.create(agentReviews, namespace, {
     apiVersion: API_VERSION,
     kind: 'AgentReview',
@@ -72,14 +71,6 @@ async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName,
     `${o.decision} of ${target.kind} ${namespace}/${name} is on record as AgentReview ${made.metadata.name}`,
   ]);
   return EXIT.yes;
-}
-
-/** Where nobody can be asked, all must have been said. */
-function mustNotAsk({ comment, yes }: { comment: string | undefined; yes: boolean }): void {
-  const missing = [...(comment === undefined ? ['--comment'] : []), ...(yes ? [] : ['--yes'])];
-  if (missing.length > 0) {
-    throw new Failure(`this is no terminal, so nobody can be asked: say ${missing.join(' and ')}`, EXIT.usage);
-  }
 }
 
 /** The state that was shown, as a review names it. */
