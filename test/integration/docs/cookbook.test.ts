@@ -47,9 +47,44 @@ describe('the policy cookbook', function () {
     const manifest = grant(namespace, name, o);
     await stage.create(manifest);
     const { status } = await stage.phase(manifest.metadata, phase);
-    return status.reasons?.map(({ reason, message }) => ({ reason, message })) ?? [];
+    return status.reasons ?? [];
   }
   const reasonsOf = (found: { reason: string }[]) => found.map(({ reason }) => reason);
+
+  /** Does what a binding allows, which counts some milliseconds after it was made. */
+  const onceAllowed = (act: () => Promise<unknown>) =>
+    stage.poll(
+      async () => {
+        try {
+          await act();
+          return true;
+        } catch (error) {
+          if (isForbidden(error)) return false;
+          throw error;
+        }
+      },
+      (done) => done,
+    );
+  /** Somebody who may review there approves the grant as it stands. */
+  async function approved(
+    { namespace, name }: { namespace: string; name: string },
+    user: string,
+    groups: string[] = [],
+  ) {
+    const reviewer = await stage.person(user, groups);
+    await stage.bind(namespace, user, 'hallpass-reviewer');
+    const grant = stage.seen.grants.get({ namespace, name });
+    if (!grant) throw new Error(`${name} is gone`);
+    const { uid, generation } = grant.metadata;
+    const target = { kind: 'AgentGrant', name, uid, generation, specHash: grant.hash };
+    const review = {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentReview',
+      metadata: { name: `${name}-${user}` },
+      spec: { target, decision: 'Approve', comment: 'a test' },
+    };
+    await onceAllowed(() => reviewer.createRaw(`${api}/namespaces/${namespace}/agentreviews`, review));
+  }
 
   it('has ten situations', () => {
     const titles = page('docs/policy-cookbook.md').text.match(/^## \d+\. .*$/gm) ?? [];
@@ -108,6 +143,12 @@ describe('the policy cookbook', function () {
     const [waits] = await refused('AwaitingApproval', 'ledger', 'waits');
     expect(waits?.reason).to.equal('ApprovalMissing');
     expect(waits?.message).to.include('what the ledger says is looked at by two people');
+    const ref = { namespace: 'ledger', name: 'waits' };
+    await approved(ref, 'rita');
+    const one = await stage.until(stage.seen.grants, ref, (now) => now?.status.approvals?.length === 1);
+    expect(one?.status.phase).to.equal('AwaitingApproval');
+    await approved(ref, 'sam');
+    await stage.phase(ref, 'Active');
   });
 
   it('asks privacy where it is concerned', async () => {
@@ -115,6 +156,9 @@ describe('the policy cookbook', function () {
     await given('customers', 'pods');
     const [waits] = await refused('AwaitingApproval', 'customers', 'names', { permissions: [configMaps] });
     expect(waits?.message).to.include('privacy');
+    const ref = { namespace: 'customers', name: 'names' };
+    await approved(ref, 'paul', ['privacy']);
+    await stage.phase(ref, 'Active');
   });
 
   it('keeps agents out of what nobody has labelled', async () => {
@@ -146,24 +190,19 @@ describe('the policy cookbook', function () {
         spec: { signal: 'Incident', severity, message: 'a test', expiresAt: '2999-01-01T00:00:00Z' },
       });
     await signal('medium', 'Medium');
-    await stage.until(stage.seen.signals, { namespace: 'checkout', name: 'medium' }, (now) => !!now?.status.effect);
+    const told = await stage.until(
+      stage.seen.signals,
+      { namespace: 'checkout', name: 'medium' },
+      (now) => now?.status.effect !== undefined,
+    );
+    expect(told?.status.effect).to.equal('None');
     expect(await agent.asks(podsOf('checkout'))).to.equal(200);
     await signal('high', 'High');
     await stage.phase({ namespace: 'checkout', name: 'looks' }, 'Suspended', 'SuspendedBySignal');
     await agent.until(podsOf('checkout'), 403);
     const oncall = await stage.person('rita', ['oncall']);
     await stage.bind('checkout', 'oncall', 'hallpass-reporter', { kind: 'Group' });
-    // A binding counts some milliseconds after it was made.
-    const lifted = async () => {
-      try {
-        await oncall.delete(agentSignals, { namespace: 'checkout', name: 'high' });
-        return true;
-      } catch (error) {
-        if (isForbidden(error)) return false;
-        throw error;
-      }
-    };
-    await stage.poll(lifted, (done) => done);
+    await onceAllowed(() => oncall.delete(agentSignals, { namespace: 'checkout', name: 'high' }));
     const ref = { namespace: 'checkout', name: 'looks' };
     await stage.until(stage.seen.grants, ref, (now) => now?.status.phase === 'Active', 45_000);
     await agent.until(podsOf('checkout'), 200);
