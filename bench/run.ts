@@ -14,6 +14,7 @@ import { lag } from './figures/lag.ts';
 import { memory } from './figures/memory.ts';
 import { one } from './figures/one.ts';
 import { policyEdit } from './figures/policy-edit.ts';
+import { signal } from './figures/signal.ts';
 import { start } from './figures/start.ts';
 import { writes } from './figures/writes.ts';
 import { load, machine, revision } from './machine.ts';
@@ -31,6 +32,7 @@ const figures: Figure[] = [
   start,
   policyEdit,
   guardrails,
+  signal,
   one,
   approval,
   deadMan,

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { agentGrants } from '../../src/api/grant.ts';
 import { LABELS } from '../../src/api/names.ts';
 import { Client } from '../../src/kube/client.ts';
-import { jobs, roleBindings } from '../../src/kube/kinds.ts';
+import { jobs } from '../../src/kube/kinds.ts';
 import { distribution, percentile, seconds } from '../distribution.ts';
 import type { Figure, Progress } from '../figure.ts';
 import { conditionOf, Follower } from '../follower.ts';
@@ -14,12 +14,12 @@ import {
   makeIdentities,
   makeNamespaces,
   names,
-  passes,
   requestGrants,
   wholeSecondIn,
   withLab,
 } from '../lab.ts';
 import { quiet } from '../metrics.ts';
+import { followRefusals } from '../refusals.ts';
 
 /** How many end in the same second; how long before it they are made, for the Job controller starts some 20 a second. */
 const rounds = [
@@ -32,18 +32,11 @@ const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
 const bareLabel = 'bench';
 const bareAgent = 'bare-agent';
 
-/** For each name, ms from `deadline` until the agent was refused: asked as soon as a watch shows the binding gone. */
+/** For each name, ms from `deadline` until the agent was refused. */
 async function refusals(lab: Lab, agent: Client, wanted: string[], labelSelector: string, deadline: number) {
-  const bindings = await Follower.start(lab.admin, roleBindings, { labelSelector, stateOf: () => 'present' });
-  const lags = await Promise.all(
-    wanted.map(async (name) => {
-      await bindings.until(() => bindings.goneAt.has(`${namespace}/${name}`), `binding ${name} to go`);
-      while (await passes(agent, namespace, name)) await delay(5);
-      return Date.now() - deadline;
-    }),
-  );
-  bindings.stop();
-  return lags;
+  const asking = wanted.map((name) => ({ agent, namespace, name }));
+  const times = await (await followRefusals(lab, asking, labelSelector)).refused();
+  return times.map((at) => at - deadline);
 }
 
 /** Grants whose hallpass is killed before they end. */
