@@ -44,6 +44,7 @@ import type { KubeMetrics } from '../kube/metrics.ts';
 import { type KubeObject, resourceName } from '../kube/object.ts';
 import { concernedPlaces, type Place } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
+import { keepOnce } from './kept-once.ts';
 
 export type Caches = ReturnType<typeof openCaches>;
 
@@ -79,10 +80,12 @@ export const INDEX = {
 /** Opens the caches; `start` fills them. What nobody reads of an object is not kept. */
 export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }) {
   const ours = { ...o, labelSelector: LABELS.grant };
+  const once = keepOnce();
   return {
     grants: new Cache({
       ...o,
       resource: agentGrants,
+      trim: once.inGrant,
       indexes: {
         [INDEX.agent]: (grant) => [agentKey(grant)],
         [INDEX.place]: (grant) => concernedPlaces(grant).map(placeKey),
@@ -107,7 +110,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
     receipts: new Cache({
       ...o,
       resource: agentReceipts,
-      trim: onlyTheUse,
+      trim: (receipt) => once.inReceipt(onlyTheUse(receipt)),
       namespace: SYSTEM_NAMESPACE,
       indexes: {
         [INDEX.grantUid]: ({ spec }) => (spec ? [spec.grant.uid] : []),
@@ -129,8 +132,8 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
       namespace: SYSTEM_NAMESPACE,
       indexes: { [INDEX.grantUid]: grantUids },
     }),
-    roles: new Cache({ ...o, resource: roles, indexes: { [INDEX.grantUid]: grantUids } }),
-    roleBindings: new Cache({ ...o, resource: roleBindings, indexes: bindingIndexes }),
+    roles: new Cache({ ...o, resource: roles, trim: once.inRole, indexes: { [INDEX.grantUid]: grantUids } }),
+    roleBindings: new Cache({ ...o, resource: roleBindings, trim: once.inBinding, indexes: bindingIndexes }),
     clusterRoles: new Cache({
       ...o,
       resource: clusterRoles,
