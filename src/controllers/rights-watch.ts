@@ -13,6 +13,7 @@ import { Deadlines } from '../kube/deadlines.ts';
 import type { Role, RoleBinding, Subject } from '../kube/kinds.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import type { Queue } from '../kube/queue.ts';
+import { inTurns } from '../kube/turns.ts';
 import { targetPlaces } from '../policy/access.ts';
 import { subjectKey } from '../policy/standing.ts';
 import { AuthorIndex } from './author-index.ts';
@@ -110,11 +111,11 @@ export class RightsWatch {
     if (found.size === 0) return;
     this.#forget();
     const again = this.#later();
-    for (const { metadata, status } of found) {
+    inTurns([...found], ({ metadata, status }) => {
       const key = keyOf(metadata);
       this.#grants.add(key, status.phase === 'Active' || status.phase === 'Suspended' ? {} : { afterMs: SETTLE });
       this.#again.set(key, again);
-    }
+    });
   }
 
   #later(): Date {

@@ -21,6 +21,7 @@ import type { Deadlines } from '../kube/deadlines.ts';
 import type { Job, RoleBinding } from '../kube/kinds.ts';
 import { type KubeObject, keyOf, refOf } from '../kube/object.ts';
 import { INITIAL, NORMAL, NOTE, type Queue, URGENT } from '../kube/queue.ts';
+import { inTurns } from '../kube/turns.ts';
 import { policySelects } from '../policy/policies.ts';
 import { subjectKey, subjectKeysOf } from '../policy/standing.ts';
 import {
@@ -61,7 +62,8 @@ export function watchChanges(o: {
   const counts = new IdentityCounts(queues);
 
   const enqueueGrants = (found: ParsedGrant[], priority = NORMAL) => {
-    for (const { metadata } of found) queues.grants.add(keyOf(metadata), { priority });
+    // There may be thousands, and the first need not wait for the last.
+    inTurns(found, ({ metadata }) => queues.grants.add(keyOf(metadata), { priority }));
   };
   const isOpen = ({ status }: ParsedGrant) => !isTerminal(status.phase);
   const enqueueOpen = () => enqueueGrants(caches.grants.list().filter(isOpen));

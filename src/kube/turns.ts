@@ -21,3 +21,18 @@ export class Turns {
     return performance.now() - this.#now.since < SLICE ? undefined : this.#now.next;
   }
 }
+
+/** Does the same with each item, at once for those that a slice has time for, and for the others in the turns after it. */
+export function inTurns<T>(items: readonly T[], act: (item: T) => void): void {
+  const remaining = items.values();
+  const work = (): void => {
+    const since = performance.now();
+    for (const item of remaining) {
+      act(item);
+      if (performance.now() - since < SLICE) continue;
+      setImmediate(work);
+      return;
+    }
+  };
+  work();
+}
