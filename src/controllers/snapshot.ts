@@ -160,10 +160,29 @@ function enablingRoles({ roleBindings, clusterRoleBindings }: Caches, place: Pla
 }
 
 /** The policies that select a namespace, or all of them for the whole cluster; by name. */
-export function policiesOf(caches: Caches, place: Place): ParsedPolicy[] {
-  if (place === undefined) return policiesByName(caches.policies.list());
-  return policiesSelecting(caches.policies.list(), caches.namespaces.get({ name: place })?.metadata.labels);
+export function policiesOf({ policies, namespaces }: Caches, place: Place): ParsedPolicy[] {
+  if (place === undefined) return policiesByName(policies.list());
+  const { labels = NO_LABELS } = namespaces.get({ name: place })?.metadata ?? {};
+  let known = selected.get(policies);
+  if (known?.revision !== policies.revision) {
+    known = { revision: policies.revision, byLabels: new WeakMap() };
+    selected.set(policies, known);
+  }
+  let found = known.byLabels.get(labels);
+  if (!found) {
+    found = policiesSelecting(policies.list(), labels);
+    known.byLabels.set(labels, found);
+  }
+  return found;
 }
+
+const NO_LABELS = {};
+
+/** The policies that select a namespace by its labels, while none changes: one list, so that what is said of it is found once. */
+const selected = new WeakMap<
+  Caches['policies'],
+  { revision: number; byLabels: WeakMap<Record<string, string>, ParsedPolicy[]> }
+>();
 
 /**
  * How many grants of the same agent hold access and come before this one. By their receipts, so that what is suspended counts;

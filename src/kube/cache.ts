@@ -71,6 +71,7 @@ export class Cache<T extends KubeObject> {
   /** Since when there is one, by the monotonic clock. */
   #failingSince = 0;
   #lastSyncResourceVersion = '';
+  #revision = 0;
   #stopped: Promise<void> = Promise.resolve();
   #started = false;
 
@@ -168,6 +169,11 @@ export class Cache<T extends KubeObject> {
 
   get size(): number {
     return this.#objects.size;
+  }
+
+  /** Another number whenever any object is another. */
+  get revision(): number {
+    return this.#revision;
   }
 
   get(ref: ObjectRef): T | undefined {
@@ -351,6 +357,7 @@ export class Cache<T extends KubeObject> {
       index.add(key, object);
     }
     this.#objects.set(key, object);
+    this.#revision += 1;
     if (previous) {
       this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
     } else {
@@ -363,6 +370,7 @@ export class Cache<T extends KubeObject> {
     const previous = this.#objects.get(key);
     if (!previous) return;
     this.#objects.delete(key);
+    this.#revision += 1;
     for (const index of this.#indexes.values()) index.remove(key, previous);
     this.#client.metrics?.cached(this.resource.plural, -1);
     this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false, own });

@@ -1,6 +1,7 @@
 // What a grant asks for, as rules by where they hold.
 
 import type { ParsedGrant } from '../api/grant.ts';
+import { once } from './once.ts';
 import { covers, type PolicyRule } from './rules.ts';
 
 /** Where rules hold: a namespace, by its name; undefined is the whole cluster, every namespace and what is in none. */
@@ -40,22 +41,23 @@ export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): 
   return [...new Set([grant.metadata.namespace ?? '', ...targetPlaces(grant)])];
 }
 
-/** Turns permissions into rules by place. */
+const rulesOf = once((permissions: Permission[]) => permissions.map(ruleOf));
+
+function ruleOf({ apiGroups, resources, resourceNames, verbs }: Permission): PolicyRule {
+  const rule: PolicyRule = { verbs, apiGroups, resources };
+  if (resourceNames && resourceNames.length > 0) rule.resourceNames = resourceNames;
+  return rule;
+}
+
+/** Turns permissions into rules by place. Where all hold in the same one, as most do, the rules are one list however often this is asked. */
 export function requestedAccess(permissions: Permission[], ownNamespace: string): Access[] {
-  const byPlace = new Map<Place, PolicyRule[]>();
-  for (const permission of permissions) {
-    const { apiGroups, resources, resourceNames, verbs } = permission;
-    const rule: PolicyRule = { verbs, apiGroups, resources };
-    if (resourceNames && resourceNames.length > 0) rule.resourceNames = resourceNames;
-    for (const place of placesOf(permission, ownNamespace)) {
-      const rules = byPlace.get(place);
-      if (rules) rules.push(rule);
-      else byPlace.set(place, [rule]);
-    }
-  }
-  return [...byPlace]
-    .map(([namespace, rules]) => (namespace === undefined ? { rules } : { namespace, rules }))
-    .sort((a, b) => ((a.namespace ?? '') < (b.namespace ?? '') ? -1 : 1));
+  const rules = rulesOf(permissions);
+  const places = permissions.map((permission) => placesOf(permission, ownNamespace));
+  const all = [...new Set(places.flat())].sort((a = '', b = '') => (a < b ? -1 : 1));
+  return all.map((place) => {
+    const held = all.length === 1 ? rules : rules.filter((_, at) => places[at]?.includes(place));
+    return place === undefined ? { rules: held } : { namespace: place, rules: held };
+  });
 }
 
 /** Whether `wide` hands out everything that `narrow` does, place by place. */

@@ -5,7 +5,6 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import { answering, pipelineLines } from './authors.ts';
 import { appliesTo } from './conditions.ts';
 import type { Finding, GateInput } from './gates.ts';
-import { enforcedPolicies, warningPolicies } from './policies.ts';
 import {
   formalProblem,
   nameOf,
@@ -21,12 +20,12 @@ export type Approval = { review: string; uid: string; reviewer: string; specHash
 
 /** Approvals that enforced policies want and that are missing. */
 export function approvalGate(input: GateInput): Finding[] {
-  return missingApprovals(input, enforcedPolicies(input));
+  return missingApprovals(input, input.policies.enforced);
 }
 
 /** Approvals that are missing by policies that only warn. */
 export function approvalWarnings(input: GateInput): Finding[] {
-  return missingApprovals(input, warningPolicies(input));
+  return missingApprovals(input, input.policies.warning);
 }
 
 /** Approvals that somebody wants of the grant. */
@@ -99,7 +98,7 @@ function wantedOfPipelines(input: GateInput, policies: ParsedPolicy[]): Wanted[]
 
 /** The reviews that count as approvals, for the record. */
 export function approvalsOf(input: GateInput): Approval[] {
-  if (wanted(input, enforcedPolicies(input)).length === 0) return [];
+  if (wanted(input, input.policies.enforced).length === 0) return [];
   return weighed(input).counting.map((review) => ({
     review: review.metadata.name,
     uid: review.metadata.uid,
@@ -110,7 +109,7 @@ export function approvalsOf(input: GateInput): Approval[] {
 
 /** Reviews that are approvals if their reviewer may make one; empty where nothing wants any. */
 export function candidates(input: GateInput): Review[] {
-  if (wanted(input, enforcedPolicies(input)).length === 0) return [];
+  if (wanted(input, input.policies.enforced).length === 0) return [];
   return approving(input).filter((review) => !formalProblem(input, review));
 }
 

@@ -8,7 +8,6 @@ import type { Condition } from '../api/restrictions.ts';
 import type { Answer, Question } from '../cel/question.ts';
 import { variablesOf } from './environment.ts';
 import type { Finding, GateInput } from './gates.ts';
-import { enforcedPolicies, warningPolicies } from './policies.ts';
 
 type Asking = Omit<GateInput, 'answered'>;
 
@@ -27,7 +26,7 @@ export function answersFor(input: Asking): { answered: GateInput['answered']; qu
 
 /** Everything that the decision takes evaluating, each once: of policies first, so that no grant's own takes their time. */
 function expressionsOf(input: Asking): string[] {
-  const policies = [...enforcedPolicies(input), ...warningPolicies(input)];
+  const policies = [...input.policies.enforced, ...input.policies.warning];
   const ofPolicies = policies.flatMap(({ spec }) => [
     ...(spec?.conditions ?? []).map(({ expression }) => expression),
     ...(spec?.approvals ?? []).flatMap(({ when }) => when ?? []),
@@ -44,12 +43,12 @@ function isAboutAgent({ identity }: Asking): boolean {
 /** What conditions of the grant and of enforced policies have against it. */
 export function conditionGate(input: GateInput): Finding[] {
   if (!isAboutAgent(input)) return [];
-  return [...ofGrant(input), ...enforcedPolicies(input).flatMap((policy) => ofPolicy(input, policy))];
+  return [...ofGrant(input), ...input.policies.enforced.flatMap((policy) => ofPolicy(input, policy))];
 }
 
 /** What conditions of policies that only warn would have against it. */
 export function conditionWarnings(input: GateInput): Finding[] {
-  return isAboutAgent(input) ? warningPolicies(input).flatMap((policy) => ofPolicy(input, policy)) : [];
+  return isAboutAgent(input) ? input.policies.warning.flatMap((policy) => ofPolicy(input, policy)) : [];
 }
 
 function ofGrant(input: GateInput): Finding[] {
@@ -109,7 +108,7 @@ export function revocation(input: GateInput): Finding | undefined {
       message: `its condition ${own.name} is no longer true, which ends it for good (onFalse: Revoke); to ask again, set spec.task.ref to a new value`,
     };
   }
-  for (const { metadata, spec } of enforcedPolicies(input)) {
+  for (const { metadata, spec } of input.policies.enforced) {
     const condition = spec?.conditions?.find((each) => revokes(input, each));
     if (!condition) continue;
     return {

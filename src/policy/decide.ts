@@ -17,7 +17,7 @@ import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
-import { policyWarnings } from './policies.ts';
+import { concernedPolicies, policyWarnings } from './policies.ts';
 import { isOnRecord, type Review } from './reviews.ts';
 import { type Term, time, timestamp, writtenTerm } from './schedule.ts';
 import { signalRevocation, signalWarnings } from './signals.ts';
@@ -181,7 +181,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
   const atIssue = !live && !narrows;
 
-  const asking = { ...snapshot, access, term: planned, atIssue };
+  const asking = { ...snapshot, access, policies: concernedPolicies(snapshot, access), term: planned, atIssue };
   const { answered, question } = answersFor(asking);
   const input = { ...asking, answered };
   const findings = gates(input);

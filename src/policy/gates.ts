@@ -14,8 +14,9 @@ import { certificationGate } from './certification.ts';
 import { conditionGate } from './conditions.ts';
 import { consentGate } from './consent.ts';
 import { forbiddenReach } from './forbidden.ts';
-import { isEnforced, policyGate } from './policies.ts';
-import { covers, uncoveredRules } from './rules.ts';
+import { once, onceForBoth } from './once.ts';
+import { type Concerned, isEnforced, policyGate } from './policies.ts';
+import { covers, type PolicyRule, uncoveredRules } from './rules.ts';
 import { milliseconds, type Term, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
 import { signalGate } from './signals.ts';
@@ -38,6 +39,7 @@ export type Finding = {
 
 export type GateInput = Snapshot & {
   access: Access[];
+  policies: Concerned;
   term: Term | undefined;
   /** The grant is about to be issued, so that what is asked only at issue is asked. */
   atIssue: boolean;
@@ -69,9 +71,9 @@ export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
   };
   const { specHash, gates: before } = input.grant.status;
   const unasked = (gate: Gate) => (specHash === input.hash && before?.[gate] === 'Passed' ? 'Passed' : 'NotAsked');
-  return Object.fromEntries(
-    GATES.map((gate) => [gate, failed.has(gate) ? 'Failed' : asked(gate) ? 'Passed' : unasked(gate)]),
-  );
+  const found: Outcomes = {};
+  for (const gate of GATES) found[gate] = failed.has(gate) ? 'Failed' : asked(gate) ? 'Passed' : unasked(gate);
+  return found;
 }
 
 function specGate({ grant }: GateInput): Finding[] {
@@ -170,10 +172,14 @@ const CEILINGS = {
   cluster: { role: GRANTABLE_CLUSTER_ROLE, label: LABELS.aggregateToGrantableCluster, of: 'the whole cluster' },
 };
 
+const forbiddenIn = once((rules: PolicyRule[]) => new Set(rules.flatMap(forbiddenReach)));
+
+const isCovered = onceForBoth((ceiling: PolicyRule[], rules: PolicyRule[]) => covers(ceiling, rules).covered);
+
 const ceilingGate: Ask = (input) =>
   input.access.flatMap(({ namespace, rules }): Finding[] => {
     const findings: Finding[] = [];
-    const forbidden = new Set(rules.flatMap(forbiddenReach));
+    const forbidden = forbiddenIn(rules);
     if (forbidden.size > 0) {
       findings.push({
         reason: 'ForbiddenPermission',
@@ -182,20 +188,18 @@ const ceilingGate: Ask = (input) =>
       });
     }
     const ceiling = viewOf(input, namespace)?.ceiling;
-    if (!ceiling) return findings;
+    if (!ceiling || isCovered(ceiling, rules)) return findings;
     const beyond = first(5, uncoveredRules(ceiling, rules)).map(describeRule);
-    if (beyond.length > 0) {
-      const lacking = rules.filter((rule) => forbiddenReach(rule).length === 0 && !covers(ceiling, [rule]).covered);
-      const { role, label, of } = CEILINGS[namespace === undefined ? 'cluster' : 'namespaces'];
-      const command = raiseCeilingCommand(input.grant.metadata.name, lacking, label);
-      const remedy = command
-        ? `raise the ceiling of ${of}, by a cluster admin who runs: ${command}`
-        : `have a cluster admin label a ClusterRole with these rules ${label}=true`;
-      findings.push({
-        reason: 'ExceedsCeiling',
-        message: `in ${describePlace(namespace)} ClusterRole ${role} does not cover ${listed(beyond, 4)}; ask for less, or ${remedy}`,
-      });
-    }
+    const lacking = rules.filter((rule) => forbiddenReach(rule).length === 0 && !covers(ceiling, [rule]).covered);
+    const { role, label, of } = CEILINGS[namespace === undefined ? 'cluster' : 'namespaces'];
+    const command = raiseCeilingCommand(input.grant.metadata.name, lacking, label);
+    const remedy = command
+      ? `raise the ceiling of ${of}, by a cluster admin who runs: ${command}`
+      : `have a cluster admin label a ClusterRole with these rules ${label}=true`;
+    findings.push({
+      reason: 'ExceedsCeiling',
+      message: `in ${describePlace(namespace)} ClusterRole ${role} does not cover ${listed(beyond, 4)}; ask for less, or ${remedy}`,
+    });
     return findings;
   });
 

@@ -3,10 +3,11 @@
 
 import type { GrantSpec } from '../api/grant.ts';
 import type { Finding } from './gates.ts';
+import { once } from './once.ts';
 
 /** What whoever asks should know of the names in these permissions. */
-export function nameWarnings(permissions: GrantSpec['permissions']): Finding[] {
-  return permissions.flatMap(({ resourceNames, resources, verbs }, index): Finding[] => {
+export const nameWarnings = once((permissions: GrantSpec['permissions']): Finding[] =>
+  permissions.flatMap(({ resourceNames, resources, verbs }, index): Finding[] => {
     if (!resourceNames?.length) return [];
     const at = `spec.permissions[${index}]`;
     // A subresource is created of an object that has its name: pods/exec, serviceaccounts/token.
@@ -27,5 +28,5 @@ export function nameWarnings(permissions: GrantSpec['permissions']): Finding[] {
       });
     }
     return findings;
-  });
-}
+  }),
+);

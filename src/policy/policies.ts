@@ -11,19 +11,20 @@ import { type Access, describePlace, describeRule, type Place, READING } from '.
 import { eachLineAbout } from './deny-lines.ts';
 import { isForbidden } from './forbidden.ts';
 import type { Finding, GateInput } from './gates.ts';
+import { once, onceForBoth } from './once.ts';
 import { overlap, wildParts } from './overlap.ts';
 import { covers, type PolicyRule } from './rules.ts';
 import { milliseconds } from './schedule.ts';
 import { selects } from './selector.ts';
 import { aboveLimit } from './sensitivity.ts';
-import { viewOf } from './snapshot.ts';
+import { type Snapshot, viewOf } from './snapshot.ts';
 
 /** How many lines of policies are named that refuse a grant: one that asks for everything meets them all. */
 const MOST_DENIALS = 24;
 
 /** Everything that enforced policies have against the grant; empty when they let it pass. */
 export function policyGate(input: GateInput): Finding[] {
-  const policies = enforcedPolicies(input);
+  const policies = input.policies.enforced;
   return [
     ...unguarded(input),
     ...policies.flatMap((policy) => unreadable(policy)),
@@ -38,15 +39,14 @@ export function policyGate(input: GateInput): Finding[] {
 
 /** What would stand against the grant beside that, were the policies enforced which only warn. What they allow lifts nothing. */
 export function policyWarnings(input: GateInput): Finding[] {
-  const policies = policiesOf(input);
-  const warning = warningPolicies(input);
+  const { enforced, warning } = input.policies;
   if (warning.length === 0) return [];
   // What one says of namespaces without a label counts for the limits of all.
-  const refused = new Set(tooSensitive(input, policies.filter(isEnforced), isEnforced).map(({ message }) => message));
+  const refused = new Set(tooSensitive(input, enforced, isEnforced).map(({ message }) => message));
   return [
     ...warning.flatMap((policy) => frozen(policy)),
     ...limited(input, warning),
-    ...tooSensitive(input, policies, () => true).filter(({ message }) => !refused.has(message)),
+    ...tooSensitive(input, [...enforced, ...warning], () => true).filter(({ message }) => !refused.has(message)),
     ...denied(input, (policy) => !isEnforced(policy)),
   ];
 }
@@ -74,23 +74,21 @@ type Which = (policy: ParsedPolicy) => boolean;
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
-/** What tells by which policies a grant is concerned. */
-type Concerned = Pick<GateInput, 'grant' | 'access' | 'namespaces' | 'cluster'>;
+/** The policies that a grant is held against, each once: those that refuse, and those that only warn. */
+export type Concerned = { enforced: ParsedPolicy[]; warning: ParsedPolicy[] };
 
-/** The policies that the grant is held against and that refuse, each once. */
-export function enforcedPolicies(input: Concerned): ParsedPolicy[] {
-  return policiesOf(input).filter(isEnforced);
-}
-
-/** The policies that the grant is held against and that only warn, each once. */
-export function warningPolicies(input: Concerned): ParsedPolicy[] {
-  return policiesOf(input).filter((policy) => !isEnforced(policy));
-}
-
-/** The policies that the grant is held against, each once. */
-function policiesOf(input: Concerned): ParsedPolicy[] {
-  const concerned = new Set([input.grant.metadata.namespace ?? '', ...input.access.map(({ namespace }) => namespace)]);
-  return each([...concerned].flatMap((place) => viewOf(input, place)?.policies ?? []));
+/** Those of the grant's own namespace, and of each place that it reaches. */
+export function concernedPolicies(
+  snapshot: Pick<Snapshot, 'grant' | 'namespaces' | 'cluster'>,
+  access: Access[],
+): Concerned {
+  const places = new Set([snapshot.grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
+  const enforced: ParsedPolicy[] = [];
+  const warning: ParsedPolicy[] = [];
+  for (const policy of each([...places].flatMap((place) => viewOf(snapshot, place)?.policies ?? []))) {
+    (isEnforced(policy) ? enforced : warning).push(policy);
+  }
+  return { enforced, warning };
 }
 
 /** Policies by their names, which are one object each. */
@@ -180,50 +178,69 @@ function strictest(policies: ParsedPolicy[], limit: (spec: PolicySpec) => number
 }
 
 function denied(input: GateInput, which: Which): Finding[] {
-  const own = input.namespaces.get(input.grant.metadata.namespace ?? '')?.policies ?? [];
+  const own = input.namespaces.get(input.grant.metadata.namespace ?? '')?.policies ?? NONE;
   const findings: Finding[] = [];
   for (const { namespace, rules } of input.access) {
-    const target = viewOf(input, namespace)?.policies ?? [];
+    const target = viewOf(input, namespace)?.policies ?? NONE;
     const allowed = allowedIn(input, namespace);
-    for (const { metadata, spec } of each([...own, ...target].filter(which))) {
-      for (const [line, hits] of hitLines(spec?.deny ?? [], grantable(rules), allowed)) {
-        const { why, unlessAllowed } = spec?.deny?.[line] ?? { why: '' };
-        findings.push({
-          reason: 'DeniedByPolicy',
-          message: `in ${describePlace(namespace)} AgentPolicy ${metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(input, namespace, unlessAllowed)}`,
-        });
-      }
+    const asked = grantable(rules);
+    const known = new Set(own === target ? [] : own.map(({ metadata }) => metadata.name));
+    const others = meeting(target, asked).filter(({ policy }) => !known.has(policy.metadata.name));
+    for (const { policy, line, entry, met } of own === target ? others : [...meeting(own, asked), ...others]) {
+      if (!which(policy)) continue;
+      const { why, unlessAllowed } = entry;
+      const hits = met
+        .flatMap((rule) => overlap(rule, entry) ?? [])
+        .filter((hit) => !unlessAllowed || !covers(allowed, [hit]).covered);
+      if (hits.length === 0) continue;
+      findings.push({
+        reason: 'DeniedByPolicy',
+        message: `in ${describePlace(namespace)} AgentPolicy ${policy.metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(input, namespace, unlessAllowed)}`,
+      });
     }
   }
   return findings.slice(0, MOST_DENIALS);
 }
 
-/** By the number of each line that stands against any of the rules, ascending, the part of them that it refuses. */
-function hitLines(deny: NonNullable<PolicySpec['deny']>, rules: PolicyRule[], allowed: PolicyRule[]) {
-  const hits: [number, PolicyRule[]][] = [];
-  for (const rule of rules) {
-    eachLineAbout(deny, rule, (line) => {
-      const entry = deny[line];
-      const hit = entry && overlap(rule, entry);
-      if (!hit || (entry.unlessAllowed && covers(allowed, [hit]).covered)) return;
-      const known = hits.find(([number]) => number === line);
-      if (known) known[1].push(hit);
-      else hits.push([line, [hit]]);
-    });
-  }
-  return hits.sort(([a], [b]) => a - b);
-}
+const NONE: ParsedPolicy[] = [];
+
+/** A line of `deny` that has something in common with some of the rules of a grant. */
+type Met = { policy: ParsedPolicy; line: number; entry: NonNullable<PolicySpec['deny']>[number]; met: PolicyRule[] };
+
+/** Each such line of these policies, in their order. */
+const meeting = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): Met[] =>
+  policies.flatMap((policy) => {
+    const deny = policy.spec?.deny ?? [];
+    const lines = new Map<number, Met>();
+    for (const rule of rules) {
+      eachLineAbout(deny, rule, (line) => {
+        const entry = deny[line];
+        if (!entry || !overlap(rule, entry)) return;
+        const known = lines.get(line);
+        if (known) known.met.push(rule);
+        else lines.set(line, { policy, line, entry, met: [rule] });
+      });
+    }
+    return [...lines.values()].sort((a, b) => a.line - b.line);
+  }),
+);
 
 /**
  * Only those who guard a namespace lift what is refused in it. In the whole cluster, where every policy refuses, those of the grant's
  * own namespace lift, by lines that say so.
  */
 function allowedIn(input: GateInput, place: Place): PolicyRule[] {
-  const { policies = [] } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
-  const lines = policies.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
-  if (place !== undefined) return lines.filter(({ scope }) => scope !== 'Cluster');
-  return lines.filter(({ scope }) => scope === 'Cluster').map(readingUnlessNamed);
+  const { policies = NONE } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
+  return allowLines(policies)[place === undefined ? 'cluster' : 'namespaces'];
 }
+
+const allowLines = once((policies: ParsedPolicy[]): { namespaces: PolicyRule[]; cluster: PolicyRule[] } => {
+  const lines = policies.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
+  return {
+    namespaces: lines.filter(({ scope }) => scope !== 'Cluster'),
+    cluster: lines.filter(({ scope }) => scope === 'Cluster').map(readingUnlessNamed),
+  };
+});
 
 /** What writes in every namespace at once is named verb by verb: a wildcard stands for reading. */
 function readingUnlessNamed(line: PolicyRule): PolicyRule {
@@ -249,14 +266,16 @@ function unnamed(input: GateInput): Finding[] {
 }
 
 /** What hallpass itself refuses, whatever policies say, needs no further reason, least of all one with another remedy. */
-function grantable(rules: Access['rules']): PolicyRule[] {
-  return rules.filter((rule) => !isForbidden(rule));
-}
+const grantable = once((rules: Access['rules']): PolicyRule[] =>
+  rules.some(isForbidden) ? rules.filter((rule) => !isForbidden(rule)) : rules,
+);
+
+const wildPartsOf = once((rules: PolicyRule[]) => rules.flatMap(wildParts));
 
 /** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
 function wildcards(input: GateInput): Finding[] {
   return input.access.flatMap(({ namespace, rules }): Finding[] => {
-    const wild = grantable(rules).flatMap(wildParts);
+    const wild = wildPartsOf(grantable(rules));
     if (wild.length === 0) return [];
     const allowed = allowedIn(input, namespace);
     const refused = wild.filter((part) => !covers(allowed, [part]).covered);
