@@ -38,14 +38,17 @@ export function isReaper({ metadata, spec }: CronJob): boolean {
 
 /**
  * The dead man of a binding: its Job and, for a ClusterRoleBinding, the Service that joins them. The uid of that one's IPAddress
- * need not be known: when it is another than the binding names, the garbage collector takes the binding at once.
+ * need not be known: when it is another than the binding names, the garbage collector takes the binding at once. Without a Job:
+ * one that the policies do without.
  */
-export type DeadMan = { job: Pick<Job, 'metadata'>; service?: Service | undefined };
+export type DeadMan = { job?: Pick<Job, 'metadata'> | undefined; service?: Service | undefined };
 
-/** Whether a binding goes when the Job does: nothing else owns it, and nobody's finalizer keeps it. */
+/** Whether a binding goes when the Job does, or where there is none stays: nothing else owns it, and nobody's finalizer keeps it. */
 export function isOwnedBy({ metadata }: RoleBinding, { job, service }: DeadMan): boolean {
   const { ownerReferences = [], namespace } = metadata;
-  if (isHeld(metadata) || ownerReferences.length !== 1) return false;
+  if (isHeld(metadata)) return false;
+  if (!job) return ownerReferences.length === 0;
+  if (ownerReferences.length !== 1) return false;
   if (namespace !== undefined) return isSoleOwner(metadata, job);
   const [owner] = ownerReferences;
   return (

@@ -40,14 +40,14 @@ export function renderRole(grant: GrantKey, namespace: string | undefined, rules
 }
 
 /**
- * The binding as it is created: owned by what goes when the Job does, and naming nobody yet. The agent is added under the uid of
- * this binding, which no leader that was overtaken can do to another's.
+ * The binding as it is created: owned by what goes when the Job does, if there is one, and naming nobody yet. The agent is added
+ * under the uid of this binding, which no leader that was overtaken can do to another's.
  */
-export function renderBinding(grant: GrantKey, namespace: string | undefined, owner: Owner) {
+export function renderBinding(grant: GrantKey, namespace: string | undefined, owner: Owner | undefined) {
   const metadata = grantMetadata(grant, namespace);
   const kind = namespace === undefined ? 'ClusterRole' : 'Role';
   return {
-    metadata: { ...metadata, ownerReferences: [ownedBy(owner)] },
+    metadata: { ...metadata, ownerReferences: owner ? [ownedBy(owner)] : [] },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: metadata.name },
     subjects: [],
   };

@@ -90,7 +90,10 @@ function openOf(grant: ParsedGrant, { receipts }: Seen): Receipt[] {
   return receipts.filter(({ spec, status }) => spec.grant.uid === grant.metadata.uid && status.outcome === undefined);
 }
 
-/** 2, the first half: what an Active grant's receipt says was given exists, all of it and nothing else. */
+/**
+ * 2, the first half: what an Active grant's receipt says was given exists, all of it and nothing else. A Job may be lacking where
+ * the grant's status says that the policies do without.
+ */
 function missing(grant: ParsedGrant, seen: Seen): string[] {
   const name = `Active grant ${keyOf(grant.metadata)}`;
   const [receipt, ...more] = openOf(grant, seen);
@@ -100,6 +103,7 @@ function missing(grant: ParsedGrant, seen: Seen): string[] {
   if (receipt.spec.specHash !== grant.hash) found.push(`${name}'s receipt is for another spec`);
   if (!grant.metadata.finalizers?.includes(FINALIZER)) found.push(`${name} has no finalizer`);
   const end = Date.parse(receipt.spec.expiresAt);
+  const without = grant.status.conditions?.some(({ reason }) => reason === 'DeadManLacking') ?? false;
   if (end <= seen.now - 1_000) found.push(`${name} is past its end ${receipt.spec.expiresAt}`);
   for (const { namespace, rules } of receipt.spec.access) {
     const object = `hallpass-${grant.metadata.uid}`;
@@ -110,9 +114,10 @@ function missing(grant: ParsedGrant, seen: Seen): string[] {
     const service = seen.services.get(deadMan);
     const role = seen.roles.get(key);
     const binding = seen.bindings.get(key);
-    if (!job || !role || !binding) {
+    const jobIsMissing = !job && (namespace === undefined || !without);
+    if (jobIsMissing || !role || !binding) {
       found.push(
-        `${name} lacks ${[!job && 'Job', !role && 'Role', !binding && 'RoleBinding'].filter(Boolean)} in ${place}`,
+        `${name} lacks ${[jobIsMissing && 'Job', !role && 'Role', !binding && 'RoleBinding'].filter(Boolean)} in ${place}`,
       );
       continue;
     }
@@ -129,8 +134,9 @@ function missing(grant: ParsedGrant, seen: Seen): string[] {
       found.push(`${name}: its binding in ${place} binds ${binding.roleRef.kind} ${binding.roleRef.name}`);
     }
     if (!isOwnedBy(binding, { job, service })) {
-      found.push(`${name}: its binding in ${place} would outlive its Job`);
+      found.push(`${name}: its binding in ${place} ${job ? 'would outlive its Job' : 'is held by others'}`);
     }
+    if (!job) continue;
     if (job.spec.parallelism !== 0) found.push(`${name}: its Job in ${place} would run pods`);
     const fires = Date.parse(job.status?.startTime ?? '') + (job.spec.activeDeadlineSeconds ?? Infinity) * 1000;
     if (fires < end) found.push(`${name}: its Job in ${place} fires before its end`);

@@ -92,7 +92,7 @@ export const REASONS = {
   AccessRemains:
     'Access was to be taken away, but others keep the RoleBinding that gives it: by finalizers, or by refusing its deletion. The message has the command that ends it; hallpass keeps trying.',
   DeadManRefused:
-    'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits.',
+    'The Job that ends access when hallpass is down could not be created (a quota or an admission policy): the grant waits. A warning where only policies that warn would have it wait.',
   AccessRefused:
     'The Role or the RoleBinding that would give the access could not be created or changed (an admission policy, or the API server itself): the grant waits.',
   ForeignObject:
@@ -117,6 +117,8 @@ export const REASONS = {
   DeadManNotStarted: 'The Job that ends access when hallpass is down was not started by the Job controller yet.',
   DeadManSuspended:
     'The Job that ends access when hallpass is down was suspended by someone else (a queueing system, for instance) and does not count.',
+  DeadManLacking:
+    'The Job that ends access when hallpass is down could not be created (a quota or an admission policy), and the policies do without (deadMan: BestEffort): access would outlive its end if every hallpass replica were dead. It is made as soon as it is let through.',
   // Identities.
   IdentityReady: 'The ServiceAccount of the agent exists. It can do nothing but prove who it is.',
   IdentityExpired: 'The expiresAt of the identity has passed: its grants are ended, and its ServiceAccount is gone.',
@@ -140,8 +142,12 @@ export function isReason(text: string): text is Reason {
 /** Reasons that appear in no condition, only in `status.reason` of a receipt. */
 export const RECEIPT_REASONS = ['Superseded'] as const satisfies readonly Reason[];
 
-/** Reasons that appear in no condition, only in `status.warnings` of a grant, beside what policies would refuse that only warn. */
-export const WARNING_REASONS = ['NameHasNoEffect', 'TaskNotFound'] as const satisfies readonly Reason[];
+/** Reasons of `status.warnings` of a grant, beside what policies would refuse that only warn. */
+export const WARNING_REASONS = [
+  'NameHasNoEffect',
+  'TaskNotFound',
+  'DeadManLacking',
+] as const satisfies readonly Reason[];
 
 /** Reasons of Kubernetes events: a Warning where somebody should look, and what each tells. */
 export const EVENTS = {
@@ -149,6 +155,15 @@ export const EVENTS = {
   Repaired: {
     type: 'Warning',
     tells: 'What gives the access was edited or deleted by someone else and was put back.',
+  },
+  DeadManLacking: {
+    type: 'Warning',
+    tells:
+      'Access is given without the Job that ends it when hallpass is down, since that was refused and the policies do without.',
+  },
+  DeadManMade: {
+    type: 'Normal',
+    tells: 'The Job that was lacking could be made: access ends also with hallpass down.',
   },
   Superseded: {
     type: 'Normal',
@@ -268,7 +283,14 @@ export const CONDITIONS = {
     kinds: ['AgentGrant'],
     meaning: 'True when access would end on time even if hallpass were down from now on.',
     present: 'From the issue of the grant until its access has been removed.',
-    reasons: ['DeadManRunning', 'DeadManNotStarted', 'DeadManSuspended', 'DeadManRefused', 'ForeignObject'],
+    reasons: [
+      'DeadManRunning',
+      'DeadManNotStarted',
+      'DeadManSuspended',
+      'DeadManLacking',
+      'DeadManRefused',
+      'ForeignObject',
+    ],
   },
   StandingAccess: {
     kinds: ['AgentIdentity'],

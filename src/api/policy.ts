@@ -250,6 +250,12 @@ export const policySpec = z.object({
     .describe(
       'Whose own rights say nothing, since they hold everything and write for others. For grants of the namespaces that this selects, the group that owns the agent must hold what is handed out in their place, and a person must approve it.',
     ),
+  deadMan: z
+    .enum(['Required', 'BestEffort'])
+    .optional()
+    .describe(
+      'What happens where a quota or an admission policy refuses the Job that ends access when hallpass is down. Required: nothing is given. BestEffort: access is given without it, and would outlive its end if every hallpass replica were dead, until the Job can be made. Left out: Required. Of several policies the strictest counts; what reaches the whole cluster always requires it.',
+    ),
   responses: listOf(response, { max: 16 })
     .optional()
     .describe(

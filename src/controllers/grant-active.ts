@@ -3,6 +3,7 @@
 
 import { correctedDeadline } from '../access/grant-objects.ts';
 import { renderReceipt } from '../access/receipts.ts';
+import type { EventReason } from '../api/conditions.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { API_VERSION, FINALIZER, grantObjectName, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { agentReceipts, type ParsedReceipt } from '../api/receipt.ts';
@@ -12,16 +13,17 @@ import type { Result } from '../kube/controller.ts';
 import { keyOf } from '../kube/object.ts';
 import { NORMAL } from '../kube/queue.ts';
 import type { Place } from '../policy/access.ts';
-import type { Verdict } from '../policy/decide.ts';
+import { deadManRule } from '../policy/dead-man.ts';
+import { decide, type Verdict } from '../policy/decide.ts';
 import type { Finding } from '../policy/gates.ts';
 import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import type { Cluster } from './cluster.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
-import { deadManOf, refusedDeadMan } from './grant-status.ts';
+import { deadManOf, lackingDeadMan, refusedDeadMan } from './grant-status.ts';
 import { createdObjects, type Issuer, type Placement } from './issue.ts';
 import type { GrantMetrics } from './metrics.ts';
-import { placementOf } from './places.ts';
+import { placementOf, placesWithoutDeadMan } from './places.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
 import { placesGiven, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
@@ -60,8 +62,11 @@ export class GrantActivation {
     if (snapshot.intact && snapshot.receipt?.spec && grant.status.phase === 'Active' && !verdict.narrows) {
       const placements = this.#cachedPlacements(snapshot);
       // A Job that the controller manager started late fires late, and is corrected once its start is known.
-      const late = placements.some(({ job }) => verdict.term && correctedDeadline(job, verdict.term.end) !== undefined);
-      await this.#sayActive(snapshot, verdict, late ? await this.#issuer.prepare(snapshot.receipt.spec) : placements);
+      const { term, withoutDeadMan } = verdict;
+      const late = placements.some(({ job }) => job && term && correctedDeadline(job, term.end) !== undefined);
+      const prepared = late ? await this.#issuer.prepare(snapshot.receipt.spec, withoutDeadMan) : placements;
+      await this.#sayActive(snapshot, verdict, prepared);
+      this.#noteDeadMan(grant, verdict);
       return undefined;
     }
     if (isRepair(snapshot) && !verdict.narrows) {
@@ -70,19 +75,19 @@ export class GrantActivation {
         await this.#record.write(grant, {
           ...this.#record.standing(snapshot, verdict),
           settled: false,
-          deadMan: this.#record.cachedDeadMan(grant.metadata.uid),
+          deadMan: lackingDeadMan(verdict) ?? this.#record.cachedDeadMan(grant.metadata.uid),
         });
         return { requeueAfterMs, priority: NORMAL };
       }
       this.#repairs.note(keyOf(grant.metadata));
     }
     try {
-      const result = await this.#issue(snapshot, verdict);
-      this.#refusals.forget(keyOf(grant.metadata));
-      return result;
+      return await this.#issue(snapshot, verdict);
     } catch (error) {
       const refusal = this.#refusals.note(grant, error);
       if (!refusal) throw error;
+      // What the policies do without is left out the next time.
+      if (decide({ ...snapshot, refusal }).phase === 'Active') return { requeueAfterMs: 0 };
       // Announced by now: whether anything was given is for a decision on that status to say, not on the one before.
       const { startTime } = this.#cluster.caches.grants.get(grant.metadata)?.status ?? grant.status;
       if (startTime !== grant.status.startTime) return { requeueAfterMs: 0 };
@@ -103,9 +108,14 @@ export class GrantActivation {
     const spec = receipt.spec;
     const repaired = isRepair(snapshot);
     if (verdict.narrows) await this.#narrow(snapshot, spec);
+    if (deadManRule(snapshot) === 'Required') {
+      // The policies did without a dead man before: now nothing is given until there is one.
+      const { uid } = fresh.metadata;
+      await withdrawBindings(this.#cluster, uid, placesWithoutDeadMan(this.#cluster.caches, uid));
+    }
     // What a leader that was overtaken left where the grant doesn't reach.
     await this.#withdraw(grant, straysOf(this.#cluster.caches, grant.metadata.uid, spec.access));
-    const placements = await this.#issuer.prepare(spec);
+    const placements = await this.#issuer.prepare(spec, verdict.withoutDeadMan);
     const term = writtenTerm(spec);
     const announced = await this.#record.write(fresh, {
       ...this.#record.standing(snapshot, verdict),
@@ -115,11 +125,13 @@ export class GrantActivation {
       term,
       receipt: receipt.metadata.name,
       created: createdObjects(placements),
-      deadMan: deadManOf(placements.map(({ job }) => job)),
+      deadMan: lackingDeadMan(verdict) ?? deadManOf(placements.map(({ job }) => job)),
     });
     const bound = await this.#issuer.bind(spec, placements);
     await this.#sayActive({ ...snapshot, grant: announced, receipt }, { ...verdict, term }, bound);
     if (verdict.narrows) await this.#record.closeReceipts(snapshot, 'Superseded');
+    if (bound.every(({ job }) => job)) this.#refusals.forget(keyOf(grant.metadata));
+    if (this.#noteDeadMan(grant, verdict) === 'DeadManMade') return undefined;
     if (repaired) {
       this.#metrics.repaired();
       this.#record.note(
@@ -131,6 +143,17 @@ export class GrantActivation {
       this.#record.announce(grant, verdict);
     }
     return undefined;
+  }
+
+  /** Tells where access is given without a dead man from now on, or is not any more. `grant`: as it was before. */
+  #noteDeadMan(grant: ParsedGrant, verdict: Verdict): EventReason | undefined {
+    const lacking = lackingDeadMan(verdict);
+    const { phase, warnings = [] } = grant.status;
+    const lacked = phase === 'Active' && warnings.some(({ reason }) => reason === 'DeadManLacking');
+    if ((lacking !== undefined) === lacked) return undefined;
+    const event = lacking ? 'DeadManLacking' : 'DeadManMade';
+    this.#record.note(grant, event, lacking?.message ?? 'the dead man that was lacking is there now');
+    return event;
   }
 
   /** The grant as it is stored now, held by our finalizer; undefined when it is gone. */
@@ -196,11 +219,13 @@ export class GrantActivation {
   }
 
   async #sayActive(snapshot: Snapshot, verdict: Decided, placements: Placement[]): Promise<void> {
+    const { jobs } = this.#cluster.caches;
     await this.#record.write(snapshot.grant, {
       ...this.#record.standing(snapshot, verdict),
       created: createdObjects(placements),
       // The watch may have told meanwhile that they have started, which is one write less later.
-      deadMan: deadManOf(placements.map(({ job }) => this.#cluster.caches.jobs.get(job.metadata) ?? job)),
+      deadMan:
+        lackingDeadMan(verdict) ?? deadManOf(placements.map(({ job }) => job && (jobs.get(job.metadata) ?? job))),
     });
   }
 

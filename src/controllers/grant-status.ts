@@ -148,6 +148,12 @@ export function refusedDeadMan({ reason, message }: Refusal): Standing['deadMan'
   return reason === 'AccessRefused' ? undefined : { status: 'False', reason, message };
 }
 
+/** The condition DeadMan where a Job is lacking that the policies do without; undefined where none is. */
+export function lackingDeadMan({ warnings }: Pick<Verdict, 'warnings'>): Standing['deadMan'] {
+  const lacking = warnings.find(({ reason }) => reason === 'DeadManLacking');
+  return lacking && { status: 'False', reason: 'DeadManLacking', message: lacking.message };
+}
+
 /** What the dead-man Jobs of a live grant say together. */
 export function deadManOf(jobs: (Job | undefined)[]): NonNullable<Standing['deadMan']> {
   const suspended = jobs.find((job) => job?.spec.suspend);

@@ -19,7 +19,7 @@ import { agentKey, type Caches, type Cluster, openReceipts } from './cluster.ts'
 import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
-import { refusedDeadMan } from './grant-status.ts';
+import { lackingDeadMan, refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { bindingsFor, objectsFor } from './places.ts';
 import type { Refusals } from './refusals.ts';
@@ -332,7 +332,7 @@ export class GrantReconciler {
       if (!suspended) await withdrawRest(this.#cluster, uid, places);
     }
     const standing = this.#record.standing(snapshot, verdict);
-    const refused = snapshot.refusal && refusedDeadMan(snapshot.refusal);
+    const refused = lackingDeadMan(verdict) ?? (snapshot.refusal && refusedDeadMan(snapshot.refusal));
     await this.#record.write(
       grant,
       suspended

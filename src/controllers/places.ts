@@ -38,7 +38,10 @@ export function deadManNamespace(place: Place): string {
   return place ?? SYSTEM_NAMESPACE;
 }
 
-/** What the caches hold of a grant's in a place; undefined where anything of it is missing. The Service is the whole cluster's alone. */
+/**
+ * What the caches hold of a grant's in a place; undefined where Role or binding are missing. The Service is the whole cluster's
+ * alone, and without a Job there may be access only in a namespace, where the policies do without one.
+ */
 export function placementOf(caches: Caches, place: Place, name: string) {
   const kinds = accessKinds(caches, place);
   const deadMan = { namespace: deadManNamespace(place), name };
@@ -46,7 +49,7 @@ export function placementOf(caches: Caches, place: Place, name: string) {
   const service = place === undefined ? caches.services.get(deadMan) : undefined;
   const role = kinds.role.cache.get({ namespace: place, name });
   const binding = kinds.binding.cache.get({ namespace: place, name });
-  return job && role && binding ? { namespace: place, job, service, role, binding } : undefined;
+  return role && binding ? { namespace: place, job, service, role, binding } : undefined;
 }
 
 /** The CronJob that deletes the dead-man Jobs of a place; undefined where there is none, or none that does. */
@@ -59,6 +62,15 @@ export function reaperOf({ cronJobs }: Caches, place: Place): CronJob | undefine
 /** The bindings that the caches hold for a grant, wherever they are. */
 export function bindingsFor({ roleBindings, clusterRoleBindings }: Caches, uid: string): RoleBinding[] {
   return [roleBindings, clusterRoleBindings].flatMap((cache) => cache.byIndex(INDEX.grantUid, uid));
+}
+
+/** Where the caches hold a binding for a grant that gives access, and that no Job takes down: the policies did without one. */
+export function placesWithoutDeadMan(caches: Caches, uid: string): Place[] {
+  const open = bindingsFor(caches, uid).filter(({ metadata: { namespace, name, ownerReferences }, subjects }) => {
+    const job = caches.jobs.get({ namespace: deadManNamespace(namespace), name });
+    return subjects?.length && !ownerReferences?.length && !job;
+  });
+  return open.map(({ metadata }) => metadata.namespace);
 }
 
 /** Everything that the caches hold for a grant. */

@@ -2,14 +2,27 @@
 
 import { ApiError, isAlreadyExists, isNamespaceTerminating } from '../kube/client.ts';
 
-/** Why something can't be made: a quota or an admission policy refuses the dead man. */
-export class DeadManRefusedError extends Error {}
+/** Why something can't be made: a quota or an admission policy refuses the dead men in these namespaces. */
+export class DeadManRefusedError extends Error {
+  readonly namespaces: readonly string[];
+
+  constructor(message: string, namespaces: readonly string[]) {
+    super(message);
+    this.namespaces = namespaces;
+  }
+}
 
 /** Why something can't be made: an admission policy or the API server refuses what gives the access. */
 export class AccessRefusedError extends Error {}
 
 /** Why something can't be made: an object that isn't ours has its name. */
 export class ForeignObjectError extends Error {}
+
+/** What was refused in several places, as one error. */
+export function refusedTogether(refused: DeadManRefusedError[]): DeadManRefusedError {
+  const namespaces = refused.flatMap((each) => each.namespaces);
+  return new DeadManRefusedError([...new Set(refused.map(({ message }) => message))].join('; '), namespaces);
+}
 
 /** Turns the refusal of a Job, or of the Service that it owns, into an error of its own. */
 export async function deadManRefusable<T>(kind: string, namespace: string, write: () => Promise<T>): Promise<T> {
@@ -18,7 +31,8 @@ export async function deadManRefusable<T>(kind: string, namespace: string, write
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw new DeadManRefusedError(
-      `the dead-man ${kind}, without which no access is given, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through ${kind}s named hallpass-*`,
+      `the dead-man ${kind}, without which access would outlive its end if every hallpass replica were dead, was refused in namespace ${namespace}: ${error.message}; have the quota or admission policy let through ${kind}s named hallpass-*`,
+      [namespace],
     );
   }
 }

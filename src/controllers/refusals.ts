@@ -16,6 +16,9 @@ const LONGEST_RETRY = 120_000;
 
 const REASONS = ['DeadManRefused', 'AccessRefused', 'ForeignObject'] as const satisfies Refusal['reason'][];
 
+/** A refusal as it was told, or as a status tells of it. */
+type Told = Omit<Refusal, 'retryAt'>;
+
 type Remembered = { request: string; refusals: number; refusal: Refusal | undefined };
 
 export class Refusals {
@@ -57,7 +60,8 @@ export class Refusals {
   note(grant: ParsedGrant, error: unknown): Refusal | undefined {
     const reason = reasonOf(error);
     if (!reason || !(error instanceof Error)) return undefined;
-    return this.#remember(grant, { reason, message: error.message });
+    const where = error instanceof DeadManRefusedError && { namespaces: error.namespaces };
+    return this.#remember(grant, { reason, message: error.message, ...where });
   }
 
   /** All is made, or the grant is over or gone. */
@@ -65,16 +69,16 @@ export class Refusals {
     this.#remembered.delete(grantKey);
   }
 
-  #remember(grant: ParsedGrant, { reason, message }: Pick<Refusal, 'reason' | 'message'>): Refusal {
+  #remember(grant: ParsedGrant, told: Told): Refusal {
     const refusals = (this.#of(grant)?.refusals ?? 0) + 1;
-    const first = reason === 'AccessRefused' ? FIRST_RETRY_OF_ACCESS : FIRST_RETRY;
+    const first = told.reason === 'AccessRefused' ? FIRST_RETRY_OF_ACCESS : FIRST_RETRY;
     const retryAt = this.#now() + Math.min(first * 2 ** (refusals - 1), LONGEST_RETRY);
-    const refusal: Refusal = { reason, message, retryAt };
+    const refusal: Refusal = { ...told, retryAt };
     this.#remembered.set(keyOf(grant.metadata), { request: requestKey(grant), refusals, refusal });
     return refusal;
   }
 
-  #lastKnown(grant: ParsedGrant): Pick<Refusal, 'reason' | 'message'> | undefined {
+  #lastKnown(grant: ParsedGrant): Told | undefined {
     const known = this.#of(grant);
     return known ? known.refusal : onRecord(grant);
   }
@@ -92,11 +96,13 @@ function reasonOf(error: unknown): Refusal['reason'] | undefined {
 }
 
 /** The refusal of this request that its status tells of. */
-function onRecord({ status, hash }: ParsedGrant): Pick<Refusal, 'reason' | 'message'> | undefined {
+function onRecord({ status, hash }: ParsedGrant): Told | undefined {
   if (status.specHash !== hash) return undefined;
   for (const { reason, message } of status.reasons ?? []) {
     const refused = REASONS.find((each) => each === reason);
     if (refused) return { reason: refused, message };
   }
-  return undefined;
+  // The grant did not wait for it.
+  const lacking = status.warnings?.find(({ reason }) => reason === 'DeadManLacking');
+  return lacking && { reason: 'DeadManRefused', message: lacking.message };
 }

@@ -20,6 +20,7 @@ import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
 import { concernedPlaces, type Place } from '../policy/access.ts';
 import { requesterCheck } from '../policy/authors.ts';
+import { doneWithout } from '../policy/dead-man.ts';
 import { policiesByName, policiesSelecting } from '../policy/policies.ts';
 import { type ClusterView, isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
@@ -60,6 +61,8 @@ export function gather(
   const namespaces = namespaceViews(caches, grant);
   const cluster = everywhere ? clusterView(caches) : undefined;
   const given = isLive({ grant, receipt }) || superseded.length > 0;
+  const { refusal } = o;
+  const without = doneWithout({ refusal, namespaces, cluster }, receipt?.spec?.access ?? []);
   return {
     now: o.now,
     grant,
@@ -70,8 +73,8 @@ export function gather(
     namespaces,
     cluster,
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
-    intact: isLive({ grant, receipt }) && isIntact(caches, grant, receipt),
-    refusal: o.refusal,
+    intact: isLive({ grant, receipt }) && isIntact(caches, grant, { receipt, without }),
+    refusal,
     guardProblems: o.guardProblems,
     outOfStep: outOfStep([
       ...guardCaches(caches),
@@ -214,8 +217,15 @@ function precedes(a: Placed, b: Placed): boolean {
   return a.startTime === b.startTime ? a.grant.uid < b.grant.uid : Date.parse(a.startTime) < Date.parse(b.startTime);
 }
 
-/** Whether dead man, Role and binding stand in every place of the receipt as they were made, and nowhere else. */
-function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | undefined): boolean {
+/**
+ * Whether dead man, Role and binding stand in every place of the receipt as they were made, and nowhere else. `without`: namespaces
+ * in which no dead man is missed.
+ */
+function isIntact(
+  caches: Caches,
+  grant: ParsedGrant,
+  { receipt, without }: { receipt: ParsedReceipt | undefined; without: string[] },
+): boolean {
   const name = grantObjectName(grant.metadata.uid);
   const { namespace: home = '', name: grantName, uid } = grant.metadata;
   const agent = { namespace: home, name: receipt?.spec?.agent.name ?? '' };
@@ -225,10 +235,12 @@ function isIntact(caches: Caches, grant: ParsedGrant, receipt: ParsedReceipt | u
     const placement = placementOf(caches, namespace, name);
     if (!placement) return false;
     const { job, service, role, binding } = placement;
-    const made = [job, role, binding, ...(service ? [service] : [])];
+    const made = [job, role, binding, service].filter((object) => object !== undefined);
     if (!made.every((object) => isLabelled(object, { namespace: home, name: grantName, uid }))) return false;
+    if (!job && !without.includes(namespace ?? '')) return false;
     const reaper = reaperOf(caches, namespace);
     if (namespace === undefined && !reaper) return false;
-    return isArmed(job, reaper?.metadata) && sameRules(role.rules, rules) && isBound(binding, placement, agent);
+    if (job && !isArmed(job, reaper?.metadata)) return false;
+    return sameRules(role.rules, rules) && isBound(binding, placement, agent);
   });
 }

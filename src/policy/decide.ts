@@ -14,6 +14,7 @@ import { type Approval, approvalsOf, approvalWarnings, candidates } from './appr
 import { authorsWarnings, mustAskAuthors } from './authors.ts';
 import { dueAhead } from './certification.ts';
 import { answersFor, conditionWarnings, revocation } from './conditions.ts';
+import { deadManWarnings, doneWithout } from './dead-man.ts';
 import { type Finding, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
@@ -36,6 +37,8 @@ export type Verdict = {
   warnings: Finding[];
   /** What must be held now. Empty unless the phase is Active. */
   access: Access[];
+  /** Namespaces in which it is held without a dead man, as long as that is refused there. */
+  withoutDeadMan: readonly string[];
   /** Start and end, once they are fixed or would be fixed by issuing now. */
   term: Term | undefined;
   /** The object that access ends with, once it was seen. */
@@ -191,6 +194,7 @@ function weigh(snapshot: Snapshot): Verdict {
     ...authorsWarnings(input),
     ...approvalWarnings(input),
     ...taskWarnings(input),
+    ...deadManWarnings(input),
     ...conditionWarnings(input),
     ...nameWarnings(spec?.permissions ?? []),
   ];
@@ -200,6 +204,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const common = {
     gates: outcomes(input, findings),
     warnings,
+    withoutDeadMan: doneWithout(snapshot, access),
     narrows,
     given,
     term: planned,
@@ -314,6 +319,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     gates: undefined,
     warnings: [],
     access: [],
+    withoutDeadMan: [],
     term: undefined,
     task: undefined,
     askAuthors: false,

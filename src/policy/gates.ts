@@ -13,6 +13,7 @@ import { raiseCeilingCommand } from './ceiling-command.ts';
 import { certificationGate } from './certification.ts';
 import { conditionGate } from './conditions.ts';
 import { consentGate } from './consent.ts';
+import { creationGate } from './dead-man.ts';
 import { forbiddenReach } from './forbidden.ts';
 import { once, onceForBoth } from './once.ts';
 import { type Concerned, isEnforced, policyGate } from './policies.ts';
@@ -227,9 +228,6 @@ const stepGate: Ask = ({ atIssue, intact, outOfStep, now }) =>
       ]
     : [];
 
-const refusalGate: Ask = ({ refusal }) =>
-  refusal ? [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }] : [];
-
 const scheduleGate: Ask = ({ term, now }) =>
   term && term.start > now
     ? [{ reason: 'NotYetStarted', message: `it starts at ${timestamp(term.start)}`, nextCheck: term.start }]
@@ -251,7 +249,7 @@ const ASK: Record<Gate, Ask> = {
   guards: guardsGate,
   knowledge: stepGate,
   task: taskGate,
-  creation: refusalGate,
+  creation: creationGate,
   approvals: approvalGate,
   schedule: scheduleGate,
   windows: windowGate,

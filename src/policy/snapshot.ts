@@ -44,6 +44,8 @@ export type AuthorsLack = { creator: string[]; requester: string[] };
 export type Refusal = {
   reason: 'DeadManRefused' | 'AccessRefused' | 'ForeignObject';
   message: string;
+  /** Of a DeadManRefused: the namespaces whose Jobs were refused; undefined where that isn't known, so that it may be any. */
+  namespaces?: readonly string[] | undefined;
   /** When it is tried again, in milliseconds since the epoch: nothing tells when it is mended. */
   retryAt: number;
 };
@@ -65,7 +67,10 @@ export type Snapshot = {
   cluster: ClusterView | undefined;
   /** How many grants of the same identity that hold access come before this one. */
   activeBefore: number;
-  /** Whether what a live grant was given still stands as it was made; putting it back is issuing, too. */
+  /**
+   * Whether what a live grant was given still stands as it was made; putting it back is issuing, too. A dead man that the policies do
+   * without is part of it once it could be made.
+   */
   intact: boolean;
   /** Its bindings were taken away, and its status does not say so yet. */
   withdrawn: boolean;

@@ -1,10 +1,12 @@
 // A quota that refuses every Job in a namespace, the dead man's too.
-import { isForbidden, isInvalid } from '../../../src/kube/client.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Client, isForbidden, isInvalid } from '../../../src/kube/client.ts';
 import { jobs } from '../../../src/kube/kinds.ts';
-import type { Stage } from './stage.ts';
+
+type WithAdmin = { admin: Client };
 
 /** Whether a Job of the admin's own would be refused there now. */
-export async function refusesJobs({ admin }: Stage, namespace: string): Promise<boolean> {
+export async function refusesJobs({ admin }: WithAdmin, namespace: string): Promise<boolean> {
   const container = { name: 'a', image: 'a' };
   const job = {
     metadata: { name: 'probe', namespace },
@@ -20,19 +22,24 @@ export async function refusesJobs({ admin }: Stage, namespace: string): Promise<
 }
 
 /** Lets no Job into a namespace any more, and resolves once that holds. */
-export async function forbidJobs(stage: Stage, namespace: string): Promise<void> {
-  await stage.admin.createRaw(`/api/v1/namespaces/${namespace}/resourcequotas`, {
+export async function forbidJobs({ admin }: WithAdmin, namespace: string): Promise<void> {
+  await admin.createRaw(`/api/v1/namespaces/${namespace}/resourcequotas`, {
     apiVersion: 'v1',
     kind: 'ResourceQuota',
     metadata: { name: 'no-jobs' },
     spec: { hard: { 'count/jobs.batch': '0' } },
   });
-  await stage.poll(
-    () => refusesJobs(stage, namespace),
-    (refused) => refused,
-  );
+  const giveUp = performance.now() + 20_000;
+  while (!(await refusesJobs({ admin }, namespace))) {
+    if (performance.now() > giveUp) throw new Error(`Jobs are let into ${namespace} in spite of a quota`);
+    await delay(50);
+  }
 }
 
-export async function allowJobs(stage: Stage, namespace: string): Promise<void> {
-  await stage.playground.admin(['delete', 'resourcequota', 'no-jobs', '-n', namespace]);
+/** `playground`: where kubectl runs as admin. */
+export async function allowJobs(
+  { playground }: { playground: { admin(args: string[]): Promise<string> } },
+  namespace: string,
+): Promise<void> {
+  await playground.admin(['delete', 'resourcequota', 'no-jobs', '-n', namespace]);
 }

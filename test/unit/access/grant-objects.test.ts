@@ -151,6 +151,15 @@ describe('drift', () => {
     for (const binding of [kept, going]) expect(isBound(binding, { job }, agent)).to.equal(false);
   });
 
+  it('is none without a Job while nothing owns the binding', () => {
+    const unowned = { ...whole, metadata: { ...metadata, ownerReferences: [] } };
+    expect(isBound(unowned, {}, agent)).to.equal(true);
+    expect(isBound(whole, {}, agent), 'owned by a Job that is gone').to.equal(false);
+    expect(isBound({ ...unowned, subjects: [] }, {}, agent), 'naming nobody').to.equal(false);
+    const kept = { ...unowned, metadata: { ...unowned.metadata, finalizers: ['example.com/x'] } };
+    expect(isBound(kept, {}, agent), 'kept by others').to.equal(false);
+  });
+
   it('is found in a Job that would take nothing down', () => {
     const { spec } = renderJob(grant, 'team-b', 60, 'image');
     const armed = { ...job, spec };

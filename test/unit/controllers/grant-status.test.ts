@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import type { Phase } from '../../../src/api/conditions.ts';
 import { conditionProblems } from '../../../src/api/consistency.ts';
 import { STATUS_LIMITS } from '../../../src/api/status.ts';
-import { deadManOf, grantStatus, type Standing } from '../../../src/controllers/grant-status.ts';
+import { deadManOf, grantStatus, lackingDeadMan, type Standing } from '../../../src/controllers/grant-status.ts';
 import { grant, MINUTE, NOON } from '../policy/snapshots.ts';
 
 function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
@@ -140,6 +140,21 @@ describe("a grant's status", () => {
 });
 
 describe('the dead man condition', () => {
+  it('is False, for a reason of its own, where the policies do without one that was refused', () => {
+    const warnings = [
+      { reason: 'NameHasNoEffect' as const, message: 'none' },
+      { reason: 'DeadManLacking' as const, message: 'exceeded quota' },
+    ];
+    expect(lackingDeadMan({ warnings })).to.deep.equal({
+      status: 'False',
+      reason: 'DeadManLacking',
+      message: 'exceeded quota',
+    });
+    expect(lackingDeadMan({ warnings: [] })).to.equal(undefined);
+    const without = grantStatus(grant(), standing('Active', { warnings, deadMan: lackingDeadMan({ warnings }) }), NOON);
+    expect(conditionProblems(without)).to.deep.equal([]);
+  });
+
   const start = '2026-03-01T12:00:00Z';
 
   it('is True once every Job has started', () => {

@@ -6,7 +6,7 @@ import { Refusals } from '../../../src/controllers/refusals.ts';
 import { ApiError } from '../../../src/kube/client.ts';
 import { grant, NOON } from '../policy/snapshots.ts';
 
-const QUOTA = new DeadManRefusedError('exceeded quota');
+const QUOTA = new DeadManRefusedError('exceeded quota', ['team-a']);
 const KEY = 'team-a/incident';
 
 /** Refusals on a clock that the test moves, where `outcome` is what trying would come to. */
@@ -63,6 +63,23 @@ describe('a refusal to make what gives access', () => {
     const before = grant({ status: { phase: 'Suspended', specHash: grant().hash, reasons } });
     expect((await refusals.standing(before))?.retryAt).to.equal(NOON + 15_000);
     expect(state.tried).to.deep.equal([0]);
+  });
+
+  it('of a dead man that a grant did not wait for is known from its warnings after a restart, and tried at once', async () => {
+    const { state, refusals } = watched();
+    const warnings = [{ reason: 'DeadManLacking', message: 'exceeded quota' }];
+    const before = grant({ status: { phase: 'Active', specHash: grant().hash, warnings } });
+    expect(refusals.mayStand(before)).to.equal(true);
+    const stands = { reason: 'DeadManRefused', message: 'exceeded quota', namespaces: ['team-a'] };
+    expect(await refusals.standing(before)).to.deep.equal({ ...stands, retryAt: NOON + 15_000 });
+    expect(state.tried).to.deep.equal([0]);
+    refusals.forget(KEY);
+    state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'a broken webhook' });
+    expect(await refusals.standing(before), 'where it may be lacking is not known then').to.deep.equal({
+      reason: 'DeadManRefused',
+      message: 'exceeded quota',
+      retryAt: NOON + 15_000,
+    });
   });
 
   it('is what the status says where the first trial after a restart fails for another reason', async () => {

@@ -1,0 +1,65 @@
+// Whether access may be given where the Job is refused that would end it with hallpass down.
+
+import type { PolicySpec } from '../api/policy.ts';
+import type { Access } from './access.ts';
+import type { Finding, GateInput } from './gates.ts';
+import { isEnforced, warningPolicies } from './policies.ts';
+import type { Refusal, Snapshot } from './snapshot.ts';
+
+/** Required: without a dead man nothing is given. BestEffort: where it is refused, access is given nevertheless. */
+export type DeadManRule = NonNullable<PolicySpec['deadMan']>;
+
+type Ruled = Pick<Snapshot, 'namespaces' | 'cluster'>;
+
+/**
+ * The strictest that the enforced policies of all places concerned say; one that says nothing, or can't be read, is strict. What
+ * reaches the whole cluster always has its dead man.
+ */
+export function deadManRule({ namespaces, cluster }: Ruled): DeadManRule {
+  if (cluster) return 'Required';
+  let optional = false;
+  for (const { policies } of namespaces.values()) {
+    for (const policy of policies) {
+      if (!isEnforced(policy)) continue;
+      if (policy.spec?.deadMan !== 'BestEffort') return 'Required';
+      optional = true;
+    }
+  }
+  return optional ? 'BestEffort' : 'Required';
+}
+
+/** The refusal of dead men that the policies do without; undefined where there is none, or where it stands against the grant. */
+function tolerated(snapshot: Ruled & Pick<Snapshot, 'refusal'>): Refusal | undefined {
+  const { refusal } = snapshot;
+  return refusal?.reason === 'DeadManRefused' && deadManRule(snapshot) === 'BestEffort' ? refusal : undefined;
+}
+
+/** Those of the namespaces in which access is given without a dead man, for as long as that is refused there. */
+export function doneWithout(snapshot: Ruled & Pick<Snapshot, 'refusal'>, access: Pick<Access, 'namespace'>[]) {
+  const refusal = tolerated(snapshot);
+  if (!refusal) return [];
+  const namespaces = access.flatMap(({ namespace }) => namespace ?? []);
+  return namespaces.filter((namespace) => refusal.namespaces?.includes(namespace) ?? true);
+}
+
+/** What could not be made stands against the grant, unless it is a dead man that the policies do without. */
+export function creationGate(input: GateInput): Finding[] {
+  const { refusal } = input;
+  if (!refusal || tolerated(input)) return [];
+  return [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }];
+}
+
+/** That access is given without a dead man, and what policies would have against it that only warn. */
+export function deadManWarnings(input: GateInput): Finding[] {
+  const refusal = tolerated(input);
+  if (!refusal) return [];
+  const { message, retryAt } = refusal;
+  return [
+    { reason: 'DeadManLacking', message, nextCheck: retryAt },
+    ...warningPolicies(input)
+      .filter(({ spec }) => spec?.deadMan !== 'BestEffort')
+      .map(({ metadata }): Finding => {
+        return { reason: 'DeadManRefused', message: `AgentPolicy ${metadata.name} (spec.deadMan): ${message}` };
+      }),
+  ];
+}
