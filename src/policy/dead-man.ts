@@ -3,7 +3,7 @@
 import type { PolicySpec } from '../api/policy.ts';
 import type { Access } from './access.ts';
 import type { Finding, GateInput } from './gates.ts';
-import { isEnforced, warningPolicies } from './policies.ts';
+import { isEnforced } from './policies.ts';
 import type { Refusal, Snapshot } from './snapshot.ts';
 
 /** Required: without a dead man nothing is given. BestEffort: where it is refused, access is given nevertheless. */
@@ -56,7 +56,7 @@ export function deadManWarnings(input: GateInput): Finding[] {
   const { message, retryAt } = refusal;
   return [
     { reason: 'DeadManLacking', message, nextCheck: retryAt },
-    ...warningPolicies(input)
+    ...input.policies.warning
       .filter(({ spec }) => spec?.deadMan !== 'BestEffort')
       .map(({ metadata }): Finding => {
         return { reason: 'DeadManRefused', message: `AgentPolicy ${metadata.name} (spec.deadMan): ${message}` };

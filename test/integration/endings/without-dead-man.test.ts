@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
-import { unlessGone } from '../../../src/kube/client.ts';
+import { ApiError, unlessGone } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
 import { violations } from '../../harness/invariants.ts';
-import { allowJobs, forbidJobs } from './no-jobs.ts';
+import { allowJobs, forbidJobs, refusesJobs } from './no-jobs.ts';
 import { grantManifest, PROMISED, podsOf, useSharedStage } from './stage.ts';
 
 describe('a dead man that the policies do without', function () {
@@ -93,6 +93,51 @@ describe('a dead man that the policies do without', function () {
     expect(await wrongWith(given)).to.deep.equal([]);
     await stage().remove(agentGrants, ref);
     await stage().nothingLeft(given.metadata.uid);
+  });
+
+  it('is waited for while nobody says whether it would be refused, as with a broken webhook', async () => {
+    const ref = { namespace, name: 'unsaid' };
+    const agent = await stage().agent(namespace);
+    const failures = () => stage().metric('rest_client_requests_total', 'code="500"');
+    await stage().admin.createRaw('/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations', {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingWebhookConfiguration',
+      metadata: { name: 'no-answer' },
+      webhooks: [
+        {
+          name: 'no-answer.example.com',
+          admissionReviewVersions: ['v1'],
+          sideEffects: 'None',
+          failurePolicy: 'Fail',
+          clientConfig: { url: 'https://127.0.0.1:1/' },
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': other } },
+          rules: [{ apiGroups: ['batch'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['jobs'] }],
+        },
+      ],
+    });
+    try {
+      await stage().poll(
+        () =>
+          refusesJobs(stage(), other).then(
+            () => false,
+            (error) => error instanceof ApiError && error.status === 500,
+          ),
+        (broken) => broken,
+      );
+      const before = await failures();
+      await stage().create(grantManifest(ref, { permissions: [{ namespaces: [other] }] }));
+      await stage().poll(failures, (count) => count >= before + 3);
+      expect(await agent.asks(podsOf(other))).to.equal(403);
+      const { metadata, status } = await stage().admin.get(agentGrants, ref);
+      expect(status.phase).to.not.equal('Active');
+      expect(await stage().objectsOf(metadata.uid)).to.deep.equal([`Role ${other}/hallpass-${metadata.uid}`]);
+    } finally {
+      await stage().playground.admin(['delete', 'validatingwebhookconfiguration', 'no-answer']);
+    }
+    const given = await stage().deadMan(ref, 'True');
+    await agent.until(podsOf(other), 200);
+    expect(warned(given)).to.equal(undefined);
+    await stage().remove(agentGrants, ref);
   });
 
   it('is put back without, when somebody deletes the binding', async () => {
