@@ -1,96 +1,19 @@
 // AgentSignals on the real API server: what stops when one is reported, and who gets it going again, each acting as themselves.
 import { expect } from 'chai';
-import { agentPolicies } from '../../../src/api/policy.ts';
-import { agentSignals, type ParsedSignal } from '../../../src/api/signal.ts';
-import { type Client, isForbidden, isNotFound, unlessGone } from '../../../src/kube/client.ts';
+import { agentSignals } from '../../../src/api/signal.ts';
+import { isForbidden, isNotFound } from '../../../src/kube/client.ts';
 import { namespaces } from '../../../src/kube/kinds.ts';
 import { grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
+import { api, secondsFromNow, useSignals } from './signal-setting.ts';
 
-const api = '/apis/hallpass.dev/v1alpha1';
 const suspends = { responses: [{ signal: 'Incident', severity: 'High', action: 'Suspend' }] };
-type Ref = { namespace: string; name: string };
 const trusting = { ...suspends, reporters: { groups: ['sre'] } };
 
 describe('a grant and the signals about it', function () {
   this.timeout(90_000);
   const stage = useSharedStage();
-  const policies: string[] = [];
-  const everywhere: string[] = [];
-
-  afterEach(async () => {
-    for (const name of policies.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
-    for (const name of everywhere.splice(0)) {
-      await unlessGone(stage().admin.delete(agentSignals, { namespace: SYSTEM_NAMESPACE, name }));
-    }
-  });
-
+  const { setting, policy, reporters, report, reportBody, told, says } = useSignals(stage);
   const person = (user: string, groups: string[] = []) => stage().person(user, groups);
-
-  /** Lets users report in a namespace, from now on. */
-  async function reporters(namespace: string, ...users: string[]): Promise<void> {
-    for (const user of users) await stage().bind(namespace, user, 'hallpass-reporter');
-  }
-
-  /** A namespace under a policy with this spec, with an agent that has a grant, and `pia` and `mallory`, who may report. */
-  async function setting(name: string, spec: object, o: { grants?: string[] } = {}) {
-    const namespace = await stage().namespace(name);
-    await stage().identity(namespace);
-    policies.push(name);
-    await stage().admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } }, ...spec },
-    });
-    await reporters(namespace, 'pia', 'mallory');
-    const refs = (o.grants ?? ['task']).map((grant) => ({ namespace, name: grant }));
-    for (const ref of refs) await stage().give(grantManifest(ref));
-    const agent = await stage().agent(namespace);
-    await agent.until(podsOf(namespace), 200);
-    return { namespace, agent, ref: { namespace, name: 'task' } };
-  }
-
-  const reportBody = (name: string, o: { spec?: object } = {}) => ({
-    apiVersion: 'hallpass.dev/v1alpha1',
-    kind: 'AgentSignal',
-    metadata: { name },
-    spec: {
-      signal: 'Incident',
-      severity: 'Critical',
-      message: 'the database is down',
-      expiresAt: '2999-01-01T00:00:00Z',
-      ...o.spec,
-    },
-  });
-
-  /** Reports; who was let in a moment ago is kept waiting for that. Answers when the one that was let in was sent. */
-  async function report(by: Client, namespace: string, name: string, o: { spec?: object } = {}): Promise<number> {
-    const path = `${api}/namespaces/${namespace}/agentsignals`;
-    let sent = 0;
-    await stage().poll(
-      () => {
-        sent = Date.now();
-        return by.createRaw(path, reportBody(name, o)).then(
-          () => 'reported',
-          (error: Error) => error.message,
-        );
-      },
-      (answer) => answer === 'reported',
-    );
-    return sent;
-  }
-
-  /** Waits until hallpass has said so of a signal. */
-  async function told(ref: Ref, wanted: (signal: ParsedSignal) => boolean): Promise<ParsedSignal> {
-    const found = await stage().until(stage().seen.signals, ref, (now) => now !== undefined && wanted(now));
-    if (!found) throw new Error(`AgentSignal ${ref.name} is gone`);
-    return found;
-  }
-  /** Waits until a grant's status mentions something. */
-  const says = (ref: Ref, text: string) =>
-    stage().until(stage().seen.grants, ref, (now) => now?.status.message?.includes(text) ?? false);
-
-  const secondsFromNow = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString().replace(/\.\d+/, '');
 
   it('is suspended within a second of the report, and given back when a trusted reporter takes that back', async () => {
     const { namespace, agent, ref } = await setting('signal-suspend', trusting);
@@ -227,7 +150,6 @@ describe('a grant and the signals about it', function () {
     await report(pia, one.namespace, 'about-another', { spec: { agent: 'nobody' } });
     await told({ namespace: one.namespace, name: 'about-another' }, (now) => now.status.effect === 'Suspend');
     expect(await one.agent.asks(podsOf(one.namespace))).to.equal(200);
-    everywhere.push('outage');
     await report(pia, SYSTEM_NAMESPACE, 'outage');
     await one.agent.until(podsOf(one.namespace), 403);
     await two.agent.until(podsOf(two.namespace), 403);
@@ -261,17 +183,7 @@ describe('a grant and the signals about it', function () {
 
   it('is kept by a policy that only warns, which says so', async () => {
     const { namespace, agent, ref } = await setting('signal-warn', {});
-    policies.push('signal-warn-trial');
-    await stage().admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'signal-warn-trial' },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        enforcement: 'Warn',
-        ...suspends,
-      },
-    });
+    await policy('signal-warn-trial', { enforcement: 'Warn', ...suspends }, namespace);
     await report(await person('pia', ['sre']), namespace, 'outage');
     const grant = await stage().until(stage().seen.grants, ref, (now) => (now?.status.warnings ?? []).length > 0);
     expect(grant?.status.warnings?.[0]?.reason).to.equal('SuspendedBySignal');
