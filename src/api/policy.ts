@@ -100,7 +100,7 @@ const approval = z.object({
   when: expression()
     .optional()
     .describe(
-      'For which grants this line is, in CEL, over agent and grant; docs/expressions.md has what there is. Where it cannot be evaluated, the line is for that grant. Left out: for every grant.',
+      'For which grants this line is, in CEL, over agent, grant and signals; docs/expressions.md has what there is. Where it cannot be evaluated, the line is for that grant. Left out: for every grant.',
     ),
   why: required(line(256, WHY_WANTED), `${WHY_WANTED}: set why`).describe(
     'Required. Why. It is shown to whoever waits for it.',
@@ -264,7 +264,7 @@ export const policySpec = z.object({
   reporters: reporters
     .optional()
     .describe(
-      'Who may lift what `responses` did: by deleting the signal, or, of one that they reported themselves, by its expiry. Agents never count. Left out: nobody but cluster admins, and no signal ends by itself.',
+      'Who may lift what `responses` did, and what `conditions` and `approvals` that read signals withhold: by deleting the signal, or, of one that they reported themselves, by its expiry. Agents never count. Left out: nobody but cluster admins, and no signal ends by itself.',
     ),
   freeze: freeze
     .optional()

@@ -18,7 +18,7 @@ const condition = z.object({
     'Required. A short name, for messages.',
   ),
   expression: required(expression(), `${EXPRESSION_WANTED}: set expression`).describe(
-    'Required. What must be true, in CEL, over agent and grant. docs/expressions.md has what there is. While it cannot be evaluated, nothing is given, and nothing is revoked.',
+    'Required. What must be true, in CEL, over agent, grant and signals. docs/expressions.md has what there is. While it cannot be evaluated, nothing is given, and nothing is revoked.',
   ),
   onFalse: z
     .enum(['Suspend', 'Revoke'])

@@ -76,8 +76,14 @@ export const MOST_LIFTERS = 64;
 
 const response = z.object({
   policy: objectName().describe('The AgentPolicy.'),
-  line: integer(0, 1000).describe('Which entry of its spec.responses, counted from 0.'),
-  action: z.enum(['Suspend', 'Revoke']).describe('What it does about the grants concerned.'),
+  line: integer(0, 1000)
+    .optional()
+    .describe('Which entry of its spec.responses, counted from 0; absent where the action is Read.'),
+  action: z
+    .enum(['Suspend', 'Revoke', 'Read'])
+    .describe(
+      'What it does about the grants concerned. Read: its conditions or approvals read signals, and say what follows.',
+    ),
   users: listOf(text({ max: 512 }), { max: MOST_LIFTERS })
     .optional()
     .describe('Users who may lift it by deleting the signal, as spec.reporters of the policy has them.'),
@@ -88,13 +94,15 @@ const response = z.object({
 
 export const signalStatus = z.object({
   effect: z
-    .enum(['None', 'Suspend', 'Revoke'])
+    .enum(['None', 'Read', 'Suspend', 'Revoke'])
     .optional()
-    .describe('The most that policies do because of it now. None: nothing, or nothing any more.'),
+    .describe(
+      'The most that policies do because of it now. Read: what their expressions make of it. None: nothing, or nothing any more.',
+    ),
   responses: listOf(response, { max: MOST_RESPONSES })
     .optional()
     .describe(
-      'Which policies respond to it now, and who may lift it: whom all of them trust. Absent until hallpass has looked, and where more than 16 respond: then only cluster admins lift it.',
+      'Which policies respond to it or read it now, and who may lift it: whom all of them trust. Absent until hallpass has looked, and where more than 16 respond: then only cluster admins lift it.',
     ),
 });
 

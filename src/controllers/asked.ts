@@ -19,13 +19,13 @@ const SLOW = 50;
 const MOST_WAITING = 8;
 
 /** Whether a verdict hangs on what is not known yet. */
-export function hangsOnAnswers({ askAuthors, askReviewers, question }: Verdict): boolean {
-  return askAuthors || askReviewers.length > 0 || question !== undefined;
+export function hangsOnAnswers({ askAuthors, askReviewers, questions }: Verdict): boolean {
+  return askAuthors || askReviewers.length > 0 || questions.length > 0;
 }
 
 /** Whether this verdict has to be asked about later, since too many others wait behind one that takes long. */
-export function mustWait({ line }: Evaluator, { question }: Verdict): boolean {
-  return question !== undefined && line.for > SLOW && line.waiting >= MOST_WAITING;
+export function mustWait({ line }: Evaluator, { questions }: Verdict): boolean {
+  return questions.length > 0 && line.for > SLOW && line.waiting >= MOST_WAITING;
 }
 
 /** Asks what the verdict wants asked, and keeps what was asked before. Throws when the API server doesn't answer. */
@@ -42,7 +42,9 @@ export async function ask(
   }
   if (verdict.askReviewers.length > 0) reviewers = await askReviewers(authors, grant, verdict.askReviewers);
   // Last: it is known by then whether what the grant holds goes anyway, and need not wait for this.
-  else if (verdict.question) answers = await expressions.ask(verdict.question);
+  else if (verdict.questions.length > 0) {
+    answers = await Promise.all(verdict.questions.map((question) => expressions.ask(question)));
+  }
   return { authorsLack, reviewers, answers };
 }
 

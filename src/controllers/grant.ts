@@ -245,7 +245,7 @@ export class GrantReconciler {
     }
     // Asking takes time, in which anything may change. Each is asked once, but expressions about what they are about now.
     while (hangsOnAnswers(verdict)) {
-      if (verdict.refusedAnyway && verdict.question) await this.#withdrawFirst(grant);
+      if (verdict.refusedAnyway && verdict.questions.length > 0) await this.#withdrawFirst(grant);
       if (mustWait(this.#expressions, verdict)) return undefined;
       let asked: Asked;
       try {

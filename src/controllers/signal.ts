@@ -6,7 +6,7 @@ import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { refOf } from '../kube/object.ts';
 import { isEnforced } from '../policy/policies.ts';
-import { type Response, responsesTo } from '../policy/signals.ts';
+import { restingOn } from '../policy/signals-read.ts';
 import type { Cluster } from './cluster.ts';
 import { policiesOf } from './snapshot.ts';
 
@@ -17,7 +17,7 @@ export async function tellResponses(cluster: Cluster, ends: Deadlines, key: stri
   if (!signal) return undefined;
   const { name, namespace = '', uid, resourceVersion } = signal.metadata;
   const policies = namespace === SYSTEM_NAMESPACE ? caches.policies.list() : policiesOf(caches, namespace);
-  const responses = responsesTo(signal, policies.filter(isEnforced), clock.now().getTime());
+  const responses = restingOn(signal, policies.filter(isEnforced), clock.now().getTime());
   const ending = responses.flatMap(({ lapsesAt }) => lapsesAt ?? []);
   ends.set(key, ending.length > 0 ? new Date(Math.min(...ending)) : undefined);
   const status = signalStatus(responses);
@@ -28,15 +28,14 @@ export async function tellResponses(cluster: Cluster, ends: Deadlines, key: stri
 }
 
 /** What the status of a signal says. Where more respond than it holds it names none, and then only cluster admins lift it. */
-function signalStatus(responses: Response[]): SignalStatus {
-  const revokes = responses.some(({ action }) => action === 'Revoke');
-  const effect = revokes ? 'Revoke' : responses.length > 0 ? 'Suspend' : 'None';
-  if (responses.length > MOST_RESPONSES) return { effect };
-  return inOrder({
-    effect,
-    responses: responses.map(({ policy, line, action, lifters }) => ({ policy, line, action, ...lifters })),
-  });
+function signalStatus(resting: ReturnType<typeof restingOn>): SignalStatus {
+  const effect = EFFECTS.find((effect) => resting.some(({ action }) => action === effect)) ?? 'None';
+  if (resting.length > MOST_RESPONSES) return { effect };
+  return inOrder({ effect, responses: resting.map(({ lifters, ...response }) => ({ ...response, ...lifters })) });
 }
+
+/** The gravest first. */
+const EFFECTS = ['Revoke', 'Suspend', 'Read'] as const;
 
 /** The same with its fields in one order, so that equal ones read alike as JSON. */
 function inOrder({ effect, responses }: SignalStatus): SignalStatus {

@@ -43,8 +43,8 @@ export type DecisionRecord = {
     authorsLack: Snapshot['authorsLack'];
     /** Of what has been given: whether RBAC gives them all of it. */
     authorsCovered: boolean;
-    /** What each expression came to; undefined where there is none. */
-    expressions: Record<string, Answer> | undefined;
+    /** What each expression came to, once for each set of variables that it was about; undefined where there is none. */
+    expressions: Record<string, Answer>[] | undefined;
     guardProblems: string[];
     outOfStep: string[];
   };
@@ -85,7 +85,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       })),
       authorsLack,
       authorsCovered,
-      expressions: answers && Object.fromEntries(answers.of),
+      expressions: answers?.map(({ of }) => Object.fromEntries(of)),
       guardProblems,
       outOfStep,
     },

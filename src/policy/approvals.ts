@@ -68,11 +68,11 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
 /** What these policies want approved: by their own lines, and since a pipeline wrote it. */
 function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
   const lines = policies
-    .flatMap(({ metadata, spec }) =>
-      (spec?.approvals ?? []).map((approval, line) => ({
-        where: `AgentPolicy ${metadata.name}, spec.approvals[${line}]`,
+    .flatMap((policy) =>
+      (policy.spec?.approvals ?? []).map((approval, line) => ({
+        where: `AgentPolicy ${policy.metadata.name}, spec.approvals[${line}]`,
         ...approval,
-        ...appliesTo(input, approval.when),
+        ...appliesTo(input, policy, approval.when),
       })),
     )
     .filter(({ applies }) => applies);

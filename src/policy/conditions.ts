@@ -5,35 +5,79 @@
 
 import type { ParsedPolicy } from '../api/policy.ts';
 import type { Condition } from '../api/restrictions.ts';
-import type { Answer, Question } from '../cel/question.ts';
+import type { Answer, Invalid, Question } from '../cel/question.ts';
 import { variablesOf } from './environment.ts';
 import type { Finding, GateInput } from './gates.ts';
+import { expressionsIn, hasOutlasting, mayRead, type Reader, readBy, readNote } from './signals-read.ts';
 
 type Asking = Omit<GateInput, 'answered'>;
 
-const NONE: ReadonlyMap<string, Answer> = new Map();
+/** An expression that the decision takes, whose it is, and the variables that it is about. */
+type Placed = { expression: string; reader: Reader; about: string };
 
-/** The answers that count for what stands here, and what is still to be evaluated before it can be decided. */
-export function answersFor(input: Asking): { answered: GateInput['answered']; question: Question | undefined } {
-  const expressions = expressionsOf(input);
-  if (expressions.length === 0) return { answered: NONE, question: undefined };
+type Answered = {
+  answered: GateInput['answered'];
+  /** What is still to be evaluated, all of it, before it can be decided. */
+  questions: Question[];
+  /** When time alone changes what expressions are about. */
+  changesAt: number | undefined;
+};
+
+/** The answers that count for what stands here. */
+export function answersFor(input: Asking): Answered {
+  const all = expressionsOf(input);
+  if (all.length === 0) return { answered: new Map(), questions: [], changesAt: undefined };
   const variables = variablesOf(input);
-  const answered = input.answers?.input === variables ? input.answers.of : NONE;
-  const unanswered = expressions.filter((expression) => !answered.has(expression));
-  const question = unanswered.length > 0 ? { input: variables, expressions: unanswered } : undefined;
-  return { answered, question };
+  const plain = JSON.stringify(variables);
+  const answered = new Map<string, Answer>();
+  const ends: number[] = [];
+  const placed: Placed[] = [];
+  for (const [reader, expressions] of all) {
+    const reading = expressions.filter(mayRead);
+    for (const expression of expressions) {
+      if (!mayRead(expression)) placed.push({ expression, reader, about: plain });
+    }
+    if (reading.length === 0) continue;
+    const { signals, problem, changesAt } = readBy(reader, input);
+    if (changesAt !== undefined) ends.push(changesAt);
+    const about = JSON.stringify({ ...variables, signals });
+    for (const expression of reading) {
+      if (problem === undefined) placed.push({ expression, reader, about });
+      else answered.set(keyOf(expression, reader), { kind: 'failed', message: problem });
+    }
+  }
+  const known = new Map(input.answers?.map(({ input, of }) => [input, of]));
+  for (const { expression, reader, about } of placed) {
+    const answer = known.get(about)?.get(expression);
+    if (answer) answered.set(keyOf(expression, reader), answer);
+  }
+  const complete = placed.every(({ expression, reader }) => answered.has(keyOf(expression, reader)));
+  const changesAt = ends.length > 0 ? Math.min(...ends) : undefined;
+  return { answered, questions: complete ? [] : questionsOf(placed), changesAt };
 }
 
-/** Everything that the decision takes evaluating, each once: of policies first, so that no grant's own takes their time. */
-function expressionsOf(input: Asking): string[] {
-  const policies = [...input.policies.enforced, ...input.policies.warning];
-  const ofPolicies = policies.flatMap(({ spec }) => [
-    ...(spec?.conditions ?? []).map(({ expression }) => expression),
-    ...(spec?.approvals ?? []).flatMap(({ when }) => when ?? []),
-  ]);
-  const own = input.grant.spec?.conditions?.map(({ expression }) => expression) ?? [];
+/** Each expression once over what it is about. */
+function questionsOf(placed: Placed[]): Question[] {
+  const asked = new Map<string, Set<string>>();
+  for (const { expression, about } of placed) asked.set(about, (asked.get(about) ?? new Set()).add(expression));
+  return [...asked].map(([input, expressions]) => ({ input, expressions: [...expressions] }));
+}
+
+/** Everything that the decision takes evaluating: of policies first, so that no grant's own takes their time. */
+function expressionsOf(input: Asking): [Reader, string[]][] {
   // Without an agent they would be about nothing, and another gate says so.
-  return isAboutAgent(input) ? [...new Set([...ofPolicies, ...own])] : [];
+  if (!isAboutAgent(input)) return [];
+  const { enforced, warning } = input.policies;
+  const own = input.grant.spec?.conditions?.map(({ expression }) => expression) ?? [];
+  const all: [Reader, string[]][] = [];
+  for (const policy of [...enforced, ...warning]) all.push([policy, expressionsIn(policy)]);
+  all.push([undefined, own]);
+  return all.filter(([, expressions]) => expressions.length > 0);
+}
+
+/** Where the answer to an expression is found: one that reads signals may come to something else for each reader. */
+function keyOf(expression: string, reader: Reader): string {
+  return mayRead(expression) ? `${reader?.metadata.name ?? ''}\0${expression}` : expression;
 }
 
 function isAboutAgent({ identity }: Asking): boolean {
@@ -55,19 +99,20 @@ function ofGrant(input: GateInput): Finding[] {
   return (input.grant.spec?.conditions ?? []).flatMap(({ name, expression, onFalse }, at) => {
     const field = `spec.conditions[${at}]`;
     const lasts = onFalse === 'Revoke' ? 'it is given when it is' : 'access follows, or comes back, when it is';
-    return against(answerTo(input, expression), {
+    return against(answerTo(input, expression, undefined), {
       invalid: (where) => ({
         reason: 'ConditionInvalid',
         message: `its condition ${name} is not valid: ${field}.expression ${where}; correct it`,
         needsEdit: true,
       }),
       failed: `its condition ${name} (${field}) could not be evaluated`,
-      untrue: `its condition ${name} (${field}) is not true; ${lasts}`,
+      untrue: () => `its condition ${name} (${field}) is not true; ${lasts}${noteOn(input, expression, undefined)}`,
     });
   });
 }
 
-function ofPolicy(input: GateInput, { metadata, spec }: ParsedPolicy): Finding[] {
+function ofPolicy(input: GateInput, reader: ParsedPolicy): Finding[] {
+  const { metadata, spec } = reader;
   const policy = `AgentPolicy ${metadata.name}`;
   const invalid = (field: string) => (where: string) => ({
     reason: 'PolicyInvalid' as const,
@@ -75,20 +120,25 @@ function ofPolicy(input: GateInput, { metadata, spec }: ParsedPolicy): Finding[]
   });
   const conditions = (spec?.conditions ?? []).flatMap(({ name, why, expression }, at) => {
     const line = `spec.conditions[${at}], ${name}: ${why}`;
-    return against(answerTo(input, expression), {
+    return against(answerTo(input, expression, reader), {
       invalid: invalid(`spec.conditions[${at}].expression`),
       failed: `a condition of ${policy} (${line}) could not be evaluated`,
-      untrue: `${policy} wants what is not so (${line}); ask for what fits, or wait until it is`,
+      untrue: () =>
+        `${policy} wants what is not so (${line}); ask for what fits, or wait until it is${noteOn(input, expression, reader)}`,
     });
   });
   const approvals = (spec?.approvals ?? []).flatMap(({ when }, at) => {
-    const answer = when === undefined ? TRUE : answerTo(input, when);
+    const answer = when === undefined ? TRUE : answerTo(input, when, reader);
     return answer.kind === 'invalid' ? [invalid(`spec.approvals[${at}].when`)(placed(answer))] : [];
   });
   return [...conditions, ...approvals];
 }
 
-type Words = { invalid: (where: string) => Finding; failed: string; untrue: string };
+function noteOn(input: GateInput, expression: string, reader: Reader): string {
+  return mayRead(expression) ? readNote(reader, input) : '';
+}
+
+type Words = { invalid: (where: string) => Finding; failed: string; untrue: () => string };
 
 function against(answer: Answer, words: Words): Finding[] {
   if (answer.kind === 'invalid') return [words.invalid(placed(answer))];
@@ -96,20 +146,21 @@ function against(answer: Answer, words: Words): Finding[] {
     const message = `${words.failed}: ${answer.message}`;
     return [{ reason: 'ConditionFailed', message, nextCheck: answer.retryAt }];
   }
-  return answer.value ? [] : [{ reason: 'ConditionFalse', message: words.untrue }];
+  return answer.value ? [] : [{ reason: 'ConditionFalse', message: words.untrue() }];
 }
 
 /** Why the grant, once given, is over for good: a condition that says so has come out false, and not just failed. */
 export function revocation(input: GateInput): Finding | undefined {
-  const own = input.grant.spec?.conditions?.find((condition) => revokes(input, condition));
+  const own = input.grant.spec?.conditions?.find((condition) => revokes(input, condition, undefined));
   if (own) {
     return {
       reason: 'ConditionFalse',
       message: `its condition ${own.name} is no longer true, which ends it for good (onFalse: Revoke); to ask again, set spec.task.ref to a new value`,
     };
   }
-  for (const { metadata, spec } of input.policies.enforced) {
-    const condition = spec?.conditions?.find((each) => revokes(input, each));
+  for (const policy of input.policies.enforced) {
+    const { metadata, spec } = policy;
+    const condition = spec?.conditions?.find((each) => revokes(input, each, policy));
     if (!condition) continue;
     return {
       reason: 'ConditionFalse',
@@ -119,17 +170,20 @@ export function revocation(input: GateInput): Finding | undefined {
   return undefined;
 }
 
-function revokes(input: GateInput, { expression, onFalse }: Condition): boolean {
-  const answer = answerTo(input, expression);
-  return onFalse === 'Revoke' && answer.kind === 'value' && !answer.value;
+/** A fact that has passed ends nothing for good, here as little as by a response: where such a one is read, it is withheld. */
+function revokes(input: GateInput, { expression, onFalse }: Condition, reader: Reader): boolean {
+  const answer = answerTo(input, expression, reader);
+  if (onFalse !== 'Revoke' || answer.kind !== 'value' || answer.value) return false;
+  return !(mayRead(expression) && hasOutlasting(reader, input));
 }
 
-/** Whether an approval is wanted by its `when`, and what is not known about that. What can't be evaluated is for every grant. */
+/** Whether an approval is wanted by the `when` of a policy, and what is not known about that. What can't be evaluated is for every grant. */
 export function appliesTo(
   input: GateInput,
+  policy: ParsedPolicy,
   when: string | undefined,
 ): { applies: boolean; doubt?: string; nextCheck?: number | undefined } {
-  const answer = when === undefined ? TRUE : answerTo(input, when);
+  const answer = when === undefined ? TRUE : answerTo(input, when, policy);
   if (answer.kind === 'value') return { applies: answer.value };
   if (answer.kind === 'invalid') return { applies: true, doubt: placed(answer) };
   return { applies: true, doubt: answer.message, nextCheck: answer.retryAt };
@@ -138,11 +192,9 @@ export function appliesTo(
 const TRUE: Answer = { kind: 'value', value: true };
 
 /** Nothing passes by what was not asked. */
-function answerTo({ answered }: GateInput, expression: string): Answer {
-  return answered.get(expression) ?? { kind: 'failed', message: 'it has not been evaluated' };
+function answerTo({ answered }: GateInput, expression: string, reader: Reader): Answer {
+  return answered.get(keyOf(expression, reader)) ?? { kind: 'failed', message: 'it has not been evaluated' };
 }
-
-type Invalid = Extract<Answer, { kind: 'invalid' }>;
 
 function placed({ line, column, message }: Invalid): string {
   return `${line === 1 ? '' : `line ${line}, `}column ${column}: ${message}`;

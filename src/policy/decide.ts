@@ -47,8 +47,8 @@ export type Verdict = {
   askAuthors: boolean;
   /** The verdict hangs on whether who made these may have: ask, and decide again. */
   askReviewers: Review[];
-  /** The verdict hangs on what these expressions come to: have them evaluated, and decide again. */
-  question: Question | undefined;
+  /** The verdict hangs on what these expressions come to: have them all evaluated, and decide again. */
+  questions: Question[];
   /** Whatever they come to, the grant does not pass: what it holds need not wait for it. */
   refusedAnyway: boolean;
   /** The reviews that count as approvals. */
@@ -185,7 +185,7 @@ function weigh(snapshot: Snapshot): Verdict {
   const atIssue = !live && !narrows;
 
   const asking = { ...snapshot, access, policies: concernedPolicies(snapshot, access), term: planned, atIssue };
-  const { answered, question } = answersFor(asking);
+  const { answered, questions, changesAt } = answersFor(asking);
   const input = { ...asking, answered };
   const findings = gates(input);
   const warnings = [
@@ -210,7 +210,7 @@ function weigh(snapshot: Snapshot): Verdict {
     term: planned,
     task: taskOf(snapshot, narrows),
     askAuthors: false,
-    question,
+    questions,
     // As long as reviewers are to be asked about, what they resume may seem to be suspended.
     refusedAnyway:
       (snapshot.reviewers !== undefined || unasked.length === 0) &&
@@ -224,10 +224,10 @@ function weigh(snapshot: Snapshot): Verdict {
   // While nothing is fixed, a duration begins when the gates are passed; only a stated end comes by itself.
   const end = fixed || narrows ? planned?.end : time(spec?.validity.notAfter);
 
-  const windowTurns = opening(spec?.windows, now).changesAt;
+  const turns = earliest(opening(spec?.windows, now).changesAt, changesAt);
 
   // Nothing is said on what is yet to be found out.
-  const over = given && !question ? revocation(input) : undefined;
+  const over = given && questions.length === 0 ? revocation(input) : undefined;
   if (over) return { ...terminal('Revoked', over), term: planned };
   const scheduled = findings.length > 0 && findings.every(({ reason }) => TIME.has(reason));
   const inOrder = findings.every(({ reason }) => PEOPLE_OR_TIME.has(reason));
@@ -248,7 +248,7 @@ function weigh(snapshot: Snapshot): Verdict {
       phase,
       reasons: findings,
       access: [],
-      nextCheck: earliest(end, identityEnd, tooLate, windowTurns, ...checks, ...news),
+      nextCheck: earliest(end, identityEnd, tooLate, turns, ...checks, ...news),
     };
   }
   if (given && (grant.status.phase === 'Suspended' || snapshot.withdrawn)) {
@@ -265,7 +265,7 @@ function weigh(snapshot: Snapshot): Verdict {
         phase: 'Suspended',
         reasons: [restoring],
         access: [],
-        nextCheck: earliest(end, identityEnd, windowTurns, restoresAt, ...news),
+        nextCheck: earliest(end, identityEnd, turns, restoresAt, ...news),
       };
     }
   }
@@ -275,7 +275,7 @@ function weigh(snapshot: Snapshot): Verdict {
     phase: 'Active',
     reasons: [{ reason: 'Granted', message: `access is granted${until}` }],
     access,
-    nextCheck: earliest(planned?.end, identityEnd, windowTurns, ...news),
+    nextCheck: earliest(planned?.end, identityEnd, turns, ...news),
   };
 }
 
@@ -324,7 +324,7 @@ function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict 
     task: undefined,
     askAuthors: false,
     askReviewers: [],
-    question: undefined,
+    questions: [],
     refusedAnyway: true,
     approvals: [],
     given: false,

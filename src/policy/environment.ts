@@ -1,4 +1,4 @@
-// What expressions are about: the agent and the grant, as declared variables. docs/expressions.md describes them for people.
+// What expressions are about: the agent, the grant and signals, as declared variables. docs/expressions.md describes them for people.
 //
 // There is no `now`: time comes in by windows alone, which say when they change. What is in here changes only with an object that
 // hallpass watches, so that every change of an answer has a cause by which the grant is decided again.
@@ -96,10 +96,29 @@ export const ENVIRONMENT: Environment = {
       },
     },
   },
+  signals: {
+    meaning:
+      'The AgentSignals in effect: in a policy, those that it could respond to; in a grant, all that concern it.',
+    type: {
+      list: {
+        struct: 'signal',
+        fields: {
+          signal: text('Incident, ChangeFreeze, Risk or PolicyViolation.'),
+          severity: text('Low, Medium, High or Critical.'),
+          namespace: text('Where it was reported; hallpass-system where it is for the whole cluster.'),
+          reporter: text('User name of who reported it.'),
+          trusted: {
+            type: 'bool',
+            meaning: 'Whether the policy trusts who reported it (spec.reporters); for a grant, whether any does.',
+          },
+        },
+      },
+    },
+  },
 };
 
-/** The variables for a grant, as JSON. Times are in seconds. */
-export function variablesOf(input: Omit<GateInput, 'answered'>): string {
+/** The variables for a grant, to be written as JSON, without `signals`: of these each reader has its own. Times are in seconds. */
+export function variablesOf(input: Omit<GateInput, 'answered'>): object {
   const { grant, identity, access, term, namespaces, cluster } = input;
   const { metadata, spec, stamps } = grant;
   const own = metadata.namespace ?? '';
@@ -110,7 +129,7 @@ export function variablesOf(input: Omit<GateInput, 'answered'>): string {
     const view = namespaces.get(name) ?? cluster?.namespaces.get(name);
     return view ? [{ name, labels: view.labels, dataSensitivity: levelOf(view, isEnforced).level }] : [];
   });
-  return JSON.stringify({
+  return {
     agent: identity && {
       name: identity.metadata.name,
       namespace: identity.metadata.namespace,
@@ -135,5 +154,5 @@ export function variablesOf(input: Omit<GateInput, 'answered'>): string {
       })),
       namespaces: known,
     },
-  });
+  };
 }

@@ -97,11 +97,11 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     answers: undefined,
   };
   const verdict = decide(snapshot);
-  if (!verdict.question) return { verdict, assumed };
+  if (verdict.questions.length === 0) return { verdict, assumed };
   assumed.push(
     'expressions are not evaluated here: conditions are taken to be true, and approvals that hang on one to be wanted',
   );
-  return { verdict: decide({ ...snapshot, answers: allTrue(verdict.question) }), assumed };
+  return { verdict: decide({ ...snapshot, answers: verdict.questions.map(allTrue) }), assumed };
 }
 
 function allTrue({ input, expressions }: Question): Answers {

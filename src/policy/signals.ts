@@ -33,28 +33,48 @@ const MOST_NAMED = 4;
 
 /** How each of these policies responds to a signal now, in the order of their names; those that don't are left out. */
 export function responsesTo(signal: ParsedSignal, policies: ParsedPolicy[], now: number): Response[] {
-  // Whoever deleted it was let do so.
-  if (signal.metadata.deletionTimestamp) return [];
   return policies
     .flatMap((policy) => responseOf(policy, signal, now) ?? [])
     .sort((a, b) => (a.policy < b.policy ? -1 : 1));
 }
 
-function responseOf({ metadata, spec }: ParsedPolicy, signal: ParsedSignal, now: number): Response | undefined {
+/** How a signal stands that is not over. */
+export type Standing = {
+  /** Whether its reporter is trusted to lift it. */
+  trusted: boolean;
+  /** Its expiry has passed, which lifts nothing. */
+  outlasts: boolean;
+  /** When it ends by itself; undefined where it doesn't. */
+  lapsesAt: number | undefined;
+};
+
+/** How a signal stands where it is enough that one of these policies trusts its reporter; undefined where it is over. */
+export function standingOf(signal: ParsedSignal, policies: ParsedPolicy[], now: number): Standing | undefined {
+  const { metadata, stamps } = signal;
+  // Whoever deleted it was let do so.
+  if (metadata.deletionTimestamp) return undefined;
+  const trusted =
+    stamps !== undefined && policies.some(({ spec }) => isAmong(stamps.reporter, liftersOf(spec?.reporters)));
+  const end = expiryOf(signal);
+  const outlasts = end !== undefined && end <= now;
+  if (outlasts && trusted) return undefined;
+  return { trusted, outlasts, lapsesAt: trusted ? end : undefined };
+}
+
+function responseOf(policy: ParsedPolicy, signal: ParsedSignal, now: number): Response | undefined {
+  const { metadata, spec } = policy;
   const entries = spec?.responses ?? [];
   const meets = entries.map((entry) => isMet(entry, signal));
   const revokes = entries.findIndex(({ action }, at) => meets[at] && action === 'Revoke');
   const line = revokes >= 0 ? revokes : meets.indexOf(true);
   const entry = entries[line];
   if (!entry) return undefined;
-  const lifters = liftersOf(spec?.reporters);
-  const trusted = signal.stamps !== undefined && isAmong(signal.stamps.reporter, lifters);
-  const end = expiryOf(signal);
-  const over = end !== undefined && end <= now;
-  if (over && trusted) return undefined;
+  const standing = standingOf(signal, [policy], now);
+  if (!standing) return undefined;
   // A fact that has passed ends nothing for good any more; it only has not been lifted.
-  const action = over || !signal.spec ? 'Suspend' : entry.action;
-  return { policy: metadata.name, line, action, lifters, lapsesAt: trusted ? end : undefined };
+  const action = standing.outlasts || !signal.spec ? 'Suspend' : entry.action;
+  const lifters = liftersOf(spec?.reporters);
+  return { policy: metadata.name, line, action, lifters, lapsesAt: standing.lapsesAt };
 }
 
 type Grade = SignalSpec['severity'];
@@ -62,13 +82,18 @@ type Grade = SignalSpec['severity'];
 /** One that can't be read might be any. */
 function isMet(entry: { signal: string; severity: Grade }, { spec }: ParsedSignal): boolean {
   if (!spec) return true;
-  const rank = (grade: Grade) => severity.options.indexOf(grade);
-  return entry.signal === spec.signal && rank(spec.severity) >= rank(entry.severity);
+  return entry.signal === spec.signal && gravity(spec.severity) >= gravity(entry.severity);
+}
+
+/** The graver, the more. */
+export function gravity(grade: Grade): number {
+  return severity.options.indexOf(grade);
 }
 
 type Reporters = NonNullable<NonNullable<ParsedPolicy['spec']>['reporters']>;
 
-function liftersOf({ users = [], groups = [], serviceAccounts = [] }: Reporters = {}): Response['lifters'] {
+/** Whom a policy trusts to lift signals: no agent, whatever it says. */
+export function liftersOf({ users = [], groups = [], serviceAccounts = [] }: Reporters = {}): Response['lifters'] {
   const accounts = serviceAccounts.map(({ namespace, name }) => `system:serviceaccount:${namespace}:${name}`);
   return { users: [...users, ...accounts].filter((name) => !isAgentUser(name)), groups };
 }
@@ -113,21 +138,25 @@ function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean):
   }));
 }
 
+/** The policies of a grant that a signal is for, each once: every one of them in hallpass-system, else those that select its namespace. */
+export function policiesAbout(
+  { namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>,
+  { metadata: { namespace = '' } }: ParsedSignal,
+): ParsedPolicy[] {
+  const views =
+    namespace === SYSTEM_NAMESPACE
+      ? [...namespaces.values(), cluster]
+      : [namespaces.get(namespace) ?? cluster?.namespaces.get(namespace)];
+  const policies = views.flatMap((view) => view?.policies ?? []);
+  return [...new Map(policies.map((policy) => [policy.metadata.name, policy])).values()];
+}
+
 /** Every response to every signal that concerns the grant, those that revoke first. */
-function responses(
-  { namespaces, cluster, signals, now }: Snapshot,
-  which: (policy: ParsedPolicy) => boolean,
-): Responded[] {
-  if (signals.length === 0) return [];
-  const everywhere = [...namespaces.values(), ...(cluster ? [cluster] : [])].flatMap(({ policies }) => policies);
-  const found = signals.flatMap((signal) => {
-    const { namespace = '' } = signal.metadata;
-    const policies =
-      namespace === SYSTEM_NAMESPACE
-        ? everywhere
-        : ((namespaces.get(namespace) ?? cluster?.namespaces.get(namespace))?.policies ?? []);
-    const each = new Map(policies.filter(which).map((policy) => [policy.metadata.name, policy]));
-    return responsesTo(signal, [...each.values()], now).map((response) => ({ signal, response }));
+function responses(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean): Responded[] {
+  if (snapshot.signals.length === 0) return [];
+  const found = snapshot.signals.flatMap((signal) => {
+    const policies = policiesAbout(snapshot, signal).filter(which);
+    return responsesTo(signal, policies, snapshot.now).map((response) => ({ signal, response }));
   });
   const order = ({ signal, response }: Responded) =>
     `${response.action === 'Revoke' ? 0 : 1} ${signal.metadata.namespace}/${signal.metadata.name} ${response.policy}`;
@@ -136,15 +165,23 @@ function responses(
 
 /** Which policy did what because of which signal. */
 function cause({ signal, response }: Responded, does: string): string {
+  return `AgentPolicy ${response.policy} (spec.responses[${response.line}]) ${does} because of ${described(signal)}`;
+}
+
+/** A signal and what it says. */
+export function described(signal: ParsedSignal): string {
   const { spec, invalid, metadata } = signal;
   const facts = spec
     ? `${spec.severity} ${spec.signal} by ${reporterOf(signal)}: "${printable(spec.message)}"`
     : `which can't be read, and might say anything: ${invalid ?? 'unreadable'}`;
-  return `AgentPolicy ${response.policy} (spec.responses[${response.line}]) ${does} because of AgentSignal ${metadata.namespace}/${metadata.name} (${facts})`;
+  return `AgentSignal ${metadata.namespace}/${metadata.name} (${facts})`;
 }
 
-/** How it is lifted, and by whom. */
-function remedy({ signal, response }: Responded, now: number): string {
+/** How what a policy made of a signal is lifted, and by whom. */
+export function remedy(
+  { signal, response }: { signal: ParsedSignal; response: Pick<Response, 'lifters' | 'lapsesAt'> },
+  now: number,
+): string {
   const { namespace, name } = signal.metadata;
   const { users, groups } = response.lifters;
   const trusted = [...groups.map((group) => `group ${printable(group)}`), ...users.map((user) => printable(user))];

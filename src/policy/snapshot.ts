@@ -93,7 +93,7 @@ export type Snapshot = {
   /** Of a grant that has been given: whether RBAC, as the caches have it, gives all that it hands out to those who must hold it. */
   authorsCovered: boolean;
   /** What expressions came to; undefined until that was asked. Answers about something else than what stands here count for nothing. */
-  answers: Answers | undefined;
+  answers: Answers[] | undefined;
 };
 
 /**

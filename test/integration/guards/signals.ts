@@ -114,12 +114,13 @@ export function signals(twins: () => Twins): void {
     await passesGuards(twins(), 'root', deletion('new'));
   });
 
-  it('is lifted by whom every policy trusts that responds to it, not by its reporter nor by the trusted of one', async () => {
+  it('is lifted by whom every policy trusts that responds to it or reads it, not by its reporter nor by the trusted of one', async () => {
     await stored('held');
     const response = { line: 0, action: 'Suspend' };
     const responses = [
       { ...response, policy: 'one', users: ['editor', 'owner'] },
-      { ...response, policy: 'two', users: ['owner'], groups: ['security'] },
+      // One whose conditions or approvals read signals.
+      { policy: 'two', action: 'Read', users: ['owner'], groups: ['security'] },
     ];
     await told('held', { effect: 'Suspend', responses });
     const reason = { by: 'hallpass-signal-lifters', says: /not among those whom AgentPolicy two trusts with that/ };

@@ -60,8 +60,9 @@ describe('a condition of a grant', () => {
   const request = snapshot({ grant: asked({ conditions: [condition] }) });
 
   it('is evaluated before anything is decided, over the agent and the grant', () => {
-    const { phase, question } = decide(request);
-    expect(phase).to.equal('Pending');
+    const { phase, questions } = decide(request);
+    const [question] = questions;
+    expect([phase, questions.length]).to.deep.equal(['Pending', 1]);
     expect(question?.expressions).to.deep.equal(['own']);
     const { agent, grant: about } = JSON.parse(question?.input ?? '');
     expect(agent).to.deep.equal({
@@ -86,15 +87,15 @@ describe('a condition of a grant', () => {
   });
 
   it('is not evaluated where there is none', () => {
-    expect(decide(snapshot()).question).to.equal(undefined);
+    expect(decide(snapshot()).questions).to.deep.equal([]);
   });
 
   it('is evaluated anew when what it is about has changed', () => {
     const before = evaluated(request, () => true);
-    expect(decide(before).question).to.equal(undefined);
+    expect(decide(before).questions).to.deep.equal([]);
     const after = { ...before, identity: identity({ metadata: { labels: { tier: 'test' } } }) };
     expect(decide(after).phase).to.equal('Pending');
-    expect(decide(after).question?.expressions).to.deep.equal(['own']);
+    expect(decide(after).questions[0]?.expressions).to.deep.equal(['own']);
   });
 
   it('lets the grant pass only when it is true', () => {
@@ -217,7 +218,7 @@ describe('a condition of a policy', () => {
 
   it('is evaluated before those of the grant, so that these take none of its time', () => {
     const input = under({}, { grant: asked({ conditions: [condition] }) });
-    expect(decide(input).question?.expressions).to.deep.equal(['of policy', 'own']);
+    expect(decide(input).questions[0]?.expressions).to.deep.equal(['of policy', 'own']);
   });
 });
 

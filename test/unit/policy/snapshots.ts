@@ -7,8 +7,10 @@ import { type ParsedReceipt, parseReceipt } from '../../../src/api/receipt.ts';
 import { receiptName } from '../../../src/api/request.ts';
 import { type ParsedReview, parseReview } from '../../../src/api/review.ts';
 import { type ParsedSignal, parseSignal } from '../../../src/api/signal.ts';
+import { compile, readVariables } from '../../../src/cel/expression.ts';
 import type { Answer } from '../../../src/cel/question.ts';
 import { decide } from '../../../src/policy/decide.ts';
+import { ENVIRONMENT } from '../../../src/policy/environment.ts';
 import type { ReviewerStanding } from '../../../src/policy/reviews.ts';
 import type { PolicyRule } from '../../../src/policy/rules.ts';
 import type { NamespaceView, Snapshot } from '../../../src/policy/snapshot.ts';
@@ -222,13 +224,27 @@ export function live(o: Partial<Snapshot> & { grantStatus?: Fields } = {}): Snap
   return snapshot({ grant: issued, receipt: receipt(fresh), intact: true, authorsLack: undefined, ...rest });
 }
 
-/** The snapshot with every expression evaluated that it hangs on, by what each is to come to. */
-export function evaluated(input: Snapshot, comeTo: (expression: string) => Answer | boolean): Snapshot {
-  const { question } = decide({ ...input, answers: undefined });
-  if (!question) return input;
-  const of = question.expressions.map((expression): [string, Answer] => {
-    const answer = comeTo(expression);
-    return [expression, typeof answer === 'boolean' ? { kind: 'value', value: answer } : answer];
+/** The snapshot with every expression evaluated that it hangs on, by what each is to come to over its variables. */
+export function evaluated(
+  input: Snapshot,
+  comeTo: (expression: string, variables: string) => Answer | boolean,
+): Snapshot {
+  const { questions } = decide({ ...input, answers: undefined });
+  const answers = questions.map(({ input: variables, expressions }) => {
+    const of = expressions.map((expression): [string, Answer] => {
+      const answer = comeTo(expression, variables);
+      return [expression, typeof answer === 'boolean' ? { kind: 'value', value: answer } : answer];
+    });
+    return { input: variables, of: new Map(of) };
   });
-  return { ...input, answers: { input: question.input, of: new Map(of) } };
+  return { ...input, answers };
+}
+
+const compiled = new Map<string, ReturnType<typeof compile>>();
+
+/** What an expression in CEL comes to over the variables of a question. */
+export function comesTo(expression: string, variables: string): Answer {
+  const evaluate = compiled.get(expression) ?? compile(expression, ENVIRONMENT);
+  compiled.set(expression, evaluate);
+  return evaluate(readVariables(variables, ENVIRONMENT));
 }
