@@ -3,9 +3,9 @@
 import { celEnv, isCelError, parse, plan } from '@bufbuild/cel';
 import { strings } from '@bufbuild/cel/ext';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
-import { check, ExpressionProblem } from './check.ts';
+import { check, ExpressionProblem, type ParsedExpression } from './check.ts';
 import { LIMITS } from './limits.ts';
-import type { Answer } from './question.ts';
+import type { Answer, Invalid } from './question.ts';
 import type { CelType, Environment } from './types.ts';
 
 /** The variables as values of the library. */
@@ -17,23 +17,34 @@ const functions = celEnv({ funcs: strings });
 
 /** Compiles an expression over declared variables. What comes back gives the same answer for any input where it is invalid. */
 export function compile(text: string, environment: Environment): Compiled {
+  const parsed = read(text, environment);
+  if ('kind' in parsed) return () => parsed;
+  const evaluate = plan(functions, parsed);
+  return (variables) => {
+    // Every variable was converted by its declared type, and `check` has seen how each is used.
+    const result = evaluate(variables as Parameters<typeof evaluate>[0]);
+    if (isCelError(result)) return { kind: 'failed', message: result.message };
+    if (typeof result === 'boolean') return { kind: 'value', value: result };
+    return { kind: 'failed', message: 'it gave neither true nor false' };
+  };
+}
+
+/** What is wrong with the text of an expression; undefined where it is valid. Evaluates nothing. */
+export function invalidity(text: string, environment: Environment): Invalid | undefined {
+  const parsed = read(text, environment);
+  return 'kind' in parsed ? parsed : undefined;
+}
+
+function read(text: string, environment: Environment): ParsedExpression | Invalid {
   try {
     if (text.length > LIMITS.expression) {
       throw new ExpressionProblem(`more than ${LIMITS.expression} characters`, LIMITS.expression);
     }
     const parsed = parse(text);
     check(parsed, environment);
-    const evaluate = plan(functions, parsed);
-    return (variables) => {
-      // Every variable was converted by its declared type, and `check` has seen how each is used.
-      const result = evaluate(variables as Parameters<typeof evaluate>[0]);
-      if (isCelError(result)) return { kind: 'failed', message: result.message };
-      if (typeof result === 'boolean') return { kind: 'value', value: result };
-      return { kind: 'failed', message: 'it gave neither true nor false' };
-    };
+    return parsed;
   } catch (error) {
-    const answer: Answer = { kind: 'invalid', ...problemOf(error, text) };
-    return () => answer;
+    return { kind: 'invalid', ...problemOf(error, text) };
   }
 }
 

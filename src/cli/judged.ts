@@ -5,9 +5,13 @@ import { parseGrant } from '../api/grant.ts';
 import { parseIdentity } from '../api/identity.ts';
 import { LABELS } from '../api/names.ts';
 import { parsePolicy } from '../api/policy.ts';
+import type { Condition } from '../api/restrictions.ts';
 import { parseReview } from '../api/review.ts';
+import { invalidity } from '../cel/expression.ts';
 import { isRecord } from '../kube/json.ts';
 import { clusterRoles } from '../kube/kinds.ts';
+import { placed } from '../policy/conditions.ts';
+import { ENVIRONMENT } from '../policy/environment.ts';
 import { type KnownNamespace, propose } from '../policy/proposed.ts';
 import type { PolicyRule } from '../policy/rules.ts';
 import type { Manifest } from './manifests.ts';
@@ -62,8 +66,15 @@ export function judge(manifests: Manifest[], o: { shipped: Manifest[]; namespace
     if (!read) return [];
     const { name, namespace } = read.metadata;
     const findings = [...schemaFindings(object, read)];
+    if (object.kind === 'AgentPolicy') {
+      const { conditions = [], approvals = [] } = parsePolicy(object).spec ?? {};
+      const whens = approvals.map(({ when = 'true' }) => when);
+      findings.push(...conditionFindings('PolicyInvalid', conditions));
+      findings.push(...expressionFindings('PolicyInvalid', whens, (at) => `spec.approvals[${at}].when`));
+    }
     if (object.kind === 'AgentGrant' && read.invalid === undefined) {
       const grant = parseGrant(object);
+      findings.push(...conditionFindings('ConditionInvalid', grant.spec?.conditions ?? []));
       const identity = identities.find(
         ({ metadata }) => metadata.name === grant.spec?.agent && metadata.namespace === namespace,
       );
@@ -87,6 +98,19 @@ function grantFindings({ verdict, assumed }: ReturnType<typeof propose>): Findin
     ...warnings.map(({ reason, message }): Finding => ({ level: 'warning', rule: reason, message })),
     ...assumed.map((message): Finding => ({ level: 'note', rule: 'Assumed', message })),
   ];
+}
+
+function conditionFindings(rule: string, conditions: Condition[]): Finding[] {
+  const expressions = conditions.map(({ expression }) => expression);
+  return expressionFindings(rule, expressions, (at) => `spec.conditions[${at}].expression`);
+}
+
+/** What is wrong with expressions, over the variables that hallpass has; that they are true nobody says here. */
+function expressionFindings(rule: string, expressions: string[], field: (at: number) => string): Finding[] {
+  return expressions.flatMap((expression, at): Finding[] => {
+    const invalid = invalidity(expression, ENVIRONMENT);
+    return invalid ? [{ level: 'error', rule, message: `${field(at)} ${placed(invalid)}; correct it` }] : [];
+  });
 }
 
 function schemaFindings(object: Record<string, unknown>, { invalid, spec }: Read): Finding[] {

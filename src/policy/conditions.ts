@@ -196,6 +196,7 @@ function answerTo({ answered }: GateInput, expression: string, reader: Reader): 
   return answered.get(keyOf(expression, reader)) ?? { kind: 'failed', message: 'it has not been evaluated' };
 }
 
-function placed({ line, column, message }: Invalid): string {
+/** Where an expression is not valid, and why. */
+export function placed({ line, column, message }: Invalid): string {
   return `${line === 1 ? '' : `line ${line}, `}column ${column}: ${message}`;
 }

@@ -85,6 +85,29 @@ describe('lint', () => {
     expect(found(grant(), warns)).to.include('warning Frozen');
   });
 
+  it('finds expressions that do not compile, of grants and of policies, with their place, and evaluates none', () => {
+    const typo = 'grant.nmae == "x"';
+    const reads = '!signals.exists(s, s.severity == "High" && s.trusted)';
+    const bomb = '[1].all(a, [1].all(b, 1 / 0 == a + b))';
+    const conditions = [reads, typo, bomb].map((expression) => ({ name: 'so', why: 'a test', expression }));
+    const approvals = [
+      { why: 'a test', count: 1 },
+      { why: 'a test', count: 1, when: 'signals.exists(s, s.message == "x")' },
+    ];
+    const of = (manifest: Manifest) =>
+      judged(manifest, identity(), namespace)[0]?.findings.flatMap(({ level, rule, message }) =>
+        level === 'error' ? [`${rule} ${message.split(';')[0]}`] : [],
+      );
+    expect(of(policy({ conditions, approvals }, 'more'))).to.deep.equal([
+      'PolicyInvalid spec.conditions[1].expression column 6: grant has no field nmae',
+      'PolicyInvalid spec.approvals[1].when column 20: signal has no field message',
+    ]);
+    const own = conditions.map(({ name, expression }) => ({ name, expression }));
+    expect(of(grant({ conditions: own }))).to.deep.equal([
+      'ConditionInvalid spec.conditions[1].expression column 6: grant has no field nmae',
+    ]);
+  });
+
   it('places what names no namespace, and passes over what is none of ours', () => {
     const { namespace: _, ...metadata } = { name: 'incident', namespace: '' };
     const [one] = judged(manifest({ ...grant().object, metadata }), manifest({ kind: 'ConfigMap' }));
