@@ -121,40 +121,48 @@ describe('a change in the cluster', function () {
     await active(grantsOf('other'));
   });
 
-  it('of a signal has those decided again that it is about, and none where it is about another agent', async () => {
-    await stage.admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'responds' },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
-        responses: [{ signal: 'Incident', severity: 'Low', action: 'Suspend' }],
-      },
-    });
-    const report = async (name: string, agent: string) => {
-      await stage.admin.createRaw(`${api}/namespaces/other/agentsignals`, {
+  const responds = { responses: [{ signal: 'Incident', severity: 'Low', action: 'Suspend' }] };
+  const reads = { conditions: [{ name: 'calm', why: 'a test', expression: 'signals.all(s, s.severity == "Low")' }] };
+
+  for (const [does, effect, spec] of [
+    ['responds to', 'Suspend', responds],
+    ['reads', 'Read', reads],
+  ] as const) {
+    it(`of a signal that a policy ${does} has those decided again that it is about, and none where it is about another agent`, async () => {
+      await stage.admin.createRaw(`${api}/agentpolicies`, {
         apiVersion: 'hallpass.dev/v1alpha1',
-        kind: 'AgentSignal',
-        metadata: { name },
-        spec: { signal: 'Incident', severity: 'High', message: 'a test', agent, expiresAt: '2999-01-01T00:00:00Z' },
+        kind: 'AgentPolicy',
+        metadata: { name: 'responds' },
+        spec: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
+          ...spec,
+        },
       });
-      const told = (now: ParsedSignal | undefined) => now?.status.effect === 'Suspend';
-      await stage.until(stage.seen.signals, { namespace: 'other', name }, told);
-    };
-    // Once hallpass answers to one, it has looked at what the policy concerns.
-    await report('settles', 'nobody');
-    expect(await decided(() => report('elsewhere', 'nobody'))).to.equal(0);
-    const count = await decided(async () => {
-      await report('here', 'triage');
-      await suspended(grantsOf('other'));
+      const report = async (name: string, agent: string) => {
+        await stage.admin.createRaw(`${api}/namespaces/other/agentsignals`, {
+          apiVersion: 'hallpass.dev/v1alpha1',
+          kind: 'AgentSignal',
+          metadata: { name },
+          spec: { signal: 'Incident', severity: 'High', message: 'a test', agent, expiresAt: '2999-01-01T00:00:00Z' },
+        });
+        const told = (now: ParsedSignal | undefined) => now?.status.effect === effect;
+        await stage.until(stage.seen.signals, { namespace: 'other', name }, told);
+      };
+      // Once hallpass answers to one, it has looked at what the policy concerns.
+      await report('settles', 'nobody');
+      expect(await decided(() => report('elsewhere', 'nobody'))).to.equal(0);
+      const count = await decided(async () => {
+        await report('here', 'triage');
+        await suspended(grantsOf('other'));
+      });
+      expect(count).to.equal(3);
+      for (const name of ['settles', 'elsewhere', 'here']) {
+        await stage.admin.delete(agentSignals, { namespace: 'other', name });
+      }
+      await stage.admin.delete(agentPolicies, { name: 'responds' });
+      await active(grantsOf('other'));
     });
-    expect(count).to.equal(3);
-    for (const name of ['settles', 'elsewhere', 'here']) {
-      await stage.admin.delete(agentSignals, { namespace: 'other', name });
-    }
-    await stage.admin.delete(agentPolicies, { name: 'responds' });
-    await active(grantsOf('other'));
-  });
+  }
 
   it('of an identity has those of that agent decided again', async () => {
     const count = await decided(async () => {
