@@ -1,5 +1,6 @@
 // Whether a status makes sense: each condition and reason from the table, and all of them in one voice, as kstatus reads it.
 
+import { isActor } from './actors.ts';
 import { CONDITIONS, type ConditionType, isReason, isTerminal, type Phase } from './conditions.ts';
 import type { Condition } from './status.ts';
 
@@ -11,7 +12,7 @@ type CheckedStatus = {
   startTime?: string;
   expiresAt?: string;
   endedAt?: string;
-  reasons?: { reason: string }[];
+  reasons?: { reason: string; remedy?: string; by?: string[] }[];
 };
 
 /** Everything that is inconsistent in a status, a line each. One that nobody has written yet is consistent. */
@@ -25,8 +26,12 @@ export function conditionProblems(status: CheckedStatus): string[] {
   const types = conditions.map((condition) => condition.type);
   if (new Set(types).size !== types.length) problems.push(`a condition type appears twice among ${types.join(', ')}`);
   if (status.observedGeneration === undefined) problems.push('observedGeneration is missing');
-  for (const { reason } of status.reasons ?? []) {
+  for (const { reason, remedy, by } of status.reasons ?? []) {
     if (!isReason(reason)) problems.push(`reasons: ${reason} is not in the table`);
+    for (const actor of by ?? []) if (!isActor(actor)) problems.push(`reasons: ${actor} is not in the table of actors`);
+    // What has ended nobody changes.
+    if (!isTerminal(status.phase) && (!remedy || !by?.length))
+      problems.push(`reasons: ${reason} says not what helps, or not by whom`);
   }
   return status.phase === undefined ? problems : [...problems, ...phaseProblems(status, status.phase)];
 }

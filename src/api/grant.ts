@@ -151,6 +151,20 @@ const reason = z.object({
   ),
   message: text({ max: STATUS_LIMITS.message }).describe('What is wrong and what helps, for people.'),
   gate: text({ max: 63 }).optional().describe('The gate that is not passed, one of status.gates.'),
+  policy: text({ max: 253 })
+    .optional()
+    .describe('Name of the AgentPolicy that decided. Left out where none did by itself.'),
+  line: text({ max: STATUS_LIMITS.line })
+    .optional()
+    .describe('The path in that policy that decided, such as spec.deny[3] or spec.limits.maxGrantDuration.'),
+  remedy: text({ max: STATUS_LIMITS.remedy })
+    .optional()
+    .describe('What would have to change, for people; part of the message.'),
+  by: listOf(text({ max: 63 }), { max: STATUS_LIMITS.by })
+    .optional()
+    .describe(
+      'Who can do that, or a part of it, as words for machines, such as Requester or PolicyAdmin. The reference lists every one. Left out where nothing has to be done, or nothing helps any more.',
+    ),
 });
 
 const decision = z.object({

@@ -1,5 +1,6 @@
 // From a kind's definition to its reference page, and from the table of conditions to theirs. Markdown.
 
+import { ACTORS } from './actors.ts';
 import { CONDITIONS, EVENTS, PHASES, REASONS, RECEIPT_REASONS, WARNING_REASONS } from './conditions.ts';
 import { objectSchema, type SchemaNode } from './crd.ts';
 import type { KindDefinition } from './definition.ts';
@@ -56,6 +57,12 @@ export function conditionsPage(): string {
     table(
       ['Reason', 'Meaning and remedy', 'Where'],
       Object.entries(REASONS).map(([reason, meaning]) => [reason, meaning, placesOf(reason)]),
+    ),
+    '## Who can change it',
+    'In `status.reasons[].by` and `status.warnings[].by` of a grant: who can do what the remedy says, or a part of it.',
+    table(
+      ['By', 'Meaning'],
+      Object.entries(ACTORS).map(([actor, { meaning }]) => [actor, meaning]),
     ),
     '## Events',
     'On identities and grants: `kubectl events --for aggrant/<name>`.',

@@ -6,6 +6,9 @@ import { integer, recordedTime, text } from './schema.ts';
 /** The API server refuses a status beyond these, so writers cut texts (in code points) and lists to them. */
 export const STATUS_LIMITS = {
   message: 4096,
+  remedy: 2048,
+  line: 128,
+  by: 8,
   reasons: 32,
   created: 256,
   approvals: 64,

@@ -10,10 +10,9 @@ import { clusterRoles, namespaces as namespaceKind } from '../kube/kinds.ts';
 import { requestedAccess } from '../policy/access.ts';
 import { type Known, propose } from '../policy/proposed.ts';
 import { rulesAllow } from '../policy/rules.ts';
-import { ACTING } from './acting.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { findResource } from './discovery.ts';
-import { branches, explained } from './explained.ts';
+import { branch, branches, explained, standing } from './explained.ts';
 import { EXIT, type ExitCode } from './failure.ts';
 import { drawn, type Tree } from './layout.ts';
 import { type Form, show } from './output.ts';
@@ -115,16 +114,13 @@ async function pathOfRequest(cluster: Cluster, identity: ParsedIdentity, grants:
   const target = asked.namespace === namespace ? '' : ` --in ${asked.namespace}`;
   const object = name === undefined ? '' : ` ${name}`;
   const command = `kubectl hallpass request -n ${namespace} --agent ${agent} --allow '${verb} ${resourceOf(asked)}${object}'${target} --for ${IMAGINED} --task TASK`;
-  const reasons = stands.map(({ reason, message }) => ({ reason, message, who: ACTING[reason] }));
+  const reasons = stands.map(standing);
   return {
     value: { command, reasons, assumed },
     tree: {
       text: `no grant asks for it; ${stands.length > 0 ? 'one that does would have to pass' : 'one that does would pass as far as can be seen'}: ${command}`,
       children: [
-        ...reasons.map(({ reason, message, who }) => ({
-          text: `✗ ${reason}: ${message}`,
-          children: who === undefined ? [] : [leaf(`who can change it: ${who}`)],
-        })),
+        ...reasons.map(branch).map(({ text, children }) => ({ text: `✗ ${text}`, children })),
         ...assumed.map((text) => leaf(`? ${text}`)),
         leaf('? whoever asks must hold it themselves'),
       ],

@@ -1,14 +1,23 @@
 // How a grant stands, gate by gate: what passed, what did not, and who could change that. From its status; no I/O.
 
-import { isReason, isTerminal } from '../api/conditions.ts';
+import { ACTORS, isActor } from '../api/actors.ts';
+import { isTerminal } from '../api/conditions.ts';
 import { GATES, type Gate, type Outcomes } from '../api/gates.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { ACTING } from './acting.ts';
+import { whatOf } from '../policy/finding.ts';
 import type { Tree } from './layout.ts';
 
-type Told = { reason: string; message: string };
+/** A reason as a status has it. */
+type Told = {
+  reason: string;
+  message: string;
+  policy?: string | undefined;
+  line?: string | undefined;
+  remedy?: string | undefined;
+  by?: readonly string[] | undefined;
+};
 
-/** A reason that stands against a grant, and who can change it; undefined where nobody can. */
+/** A reason that stands against a grant, and who can change it, in words; undefined where nobody can. */
 export type Standing = Told & { who: string | undefined };
 
 export type Explanation = {
@@ -19,7 +28,7 @@ export type Explanation = {
   gates: { gate: Gate; outcome: NonNullable<Outcomes[Gate]>; reasons: Standing[] }[];
   /** Reasons that are of no gate: of an end. */
   reasons: Standing[];
-  warnings: Told[];
+  warnings: Standing[];
 };
 
 const MARKS = { Passed: '✓', Failed: '✗', NotAsked: '?' } as const;
@@ -27,12 +36,8 @@ const MARKS = { Passed: '✓', Failed: '✗', NotAsked: '?' } as const;
 /** Explains a grant from its status. */
 export function explained({ metadata, status }: ParsedGrant): Explanation {
   const { phase, reasons = [], warnings = [], message } = status;
-  const told = reasons.map(({ reason, message }) => ({
-    reason,
-    message,
-    who: isReason(reason) ? ACTING[reason] : undefined,
-  }));
-  const common = { phase: phase ?? 'not seen yet', reasons: [], warnings, gates: [] };
+  const told = reasons.map(standing);
+  const common = { phase: phase ?? 'not seen yet', reasons: [], warnings: warnings.map(standing), gates: [] };
   if (phase === undefined) {
     return {
       ...common,
@@ -54,13 +59,31 @@ export function explained({ metadata, status }: ParsedGrant): Explanation {
   return { ...common, note, gates, reasons: told.filter((each) => !shown.has(each)) };
 }
 
+/** A reason with who can change it, in words. */
+export function standing({ reason, message, policy, line, remedy, by }: Told): Standing {
+  const who = by?.filter(isActor).map((actor) => ACTORS[actor].who);
+  return { reason, message, policy, line, remedy, by, who: who?.length ? who.join(', or ') : undefined };
+}
+
+/** A reason as a branch: what is so, which policy decided by which line, what helps, and who can change it. */
+export function branch(told: Standing): Tree {
+  const { reason, message, policy, line, remedy, who } = told;
+  const what = whatOf(told);
+  const below = [
+    policy === undefined ? [] : [`decided by: AgentPolicy ${policy}${line === undefined ? '' : `, ${line}`}`],
+    // What could not be taken out of the sentence is said there.
+    remedy === undefined || what === message ? [] : [`what helps: ${remedy}`],
+    who === undefined ? [] : [`who can change it: ${who}`],
+  ];
+  return { text: `${reason}: ${what}`, children: below.flat().map(leaf) };
+}
+
+function leaf(text: string): Tree {
+  return { text, children: [] };
+}
+
 /** An explanation as a tree's branches. */
 export function branches({ note, gates, reasons, warnings }: Explanation): Tree[] {
-  const leaf = (text: string): Tree => ({ text, children: [] });
-  const branch = ({ reason, message, who }: Standing): Tree => ({
-    text: `${reason}: ${message}`,
-    children: who === undefined ? [] : [leaf(`who can change it: ${who}`)],
-  });
   return [
     ...(note === undefined ? [] : [leaf(note)]),
     ...reasons.map(branch),
@@ -68,6 +91,6 @@ export function branches({ note, gates, reasons, warnings }: Explanation): Tree[
       text: `${MARKS[outcome]} ${gate}${outcome === 'NotAsked' ? ': not asked yet' : ''}`,
       children: against.map(branch),
     })),
-    ...warnings.map(({ reason, message }) => leaf(`warning: ${reason}: ${message}`)),
+    ...warnings.map(branch).map(({ text, children }) => ({ text: `warning: ${text}`, children })),
   ];
 }

@@ -38,7 +38,9 @@ function plural(number: number, word: string): string {
 }
 
 function sarif(judged: Judged[]) {
-  const all = judged.flatMap(({ findings, ...place }) => findings.map((finding) => ({ ...place, ...finding })));
+  const all = judged.flatMap(({ findings, file, line: at, object }) =>
+    findings.map(({ rule, level, message }) => ({ file, at, object, rule, level, message })),
+  );
   const meanings: Record<string, string> = REASONS;
   const rules = [...new Set(all.map(({ rule }) => rule))].map((id) => ({
     id,
@@ -49,13 +51,11 @@ function sarif(judged: Judged[]) {
     runs: [
       {
         tool: { driver: { name: 'kubectl-hallpass', rules } },
-        results: all.map(({ rule, level, message, object, file, line }) => ({
+        results: all.map(({ rule, level, message, object, file, at }) => ({
           ruleId: rule,
           level,
           message: { text: `${object}: ${message}` },
-          locations: [
-            { physicalLocation: { artifactLocation: { uri: encodeURI(file) }, region: { startLine: line } } },
-          ],
+          locations: [{ physicalLocation: { artifactLocation: { uri: encodeURI(file) }, region: { startLine: at } } }],
         })),
       },
     ],

@@ -12,6 +12,7 @@ import { isRecord } from '../kube/json.ts';
 import { clusterRoles } from '../kube/kinds.ts';
 import { placed } from '../policy/conditions.ts';
 import { ENVIRONMENT } from '../policy/environment.ts';
+import type { Told } from '../policy/finding.ts';
 import { type KnownNamespace, propose } from '../policy/proposed.ts';
 import type { PolicyRule } from '../policy/rules.ts';
 import type { Manifest } from './manifests.ts';
@@ -19,7 +20,16 @@ import type { Manifest } from './manifests.ts';
 /** `note`: nothing is wrong, and it should be known. */
 export type Level = 'error' | 'warning' | 'note';
 
-export type Finding = { level: Level; rule: string; message: string };
+export type Finding = {
+  level: Level;
+  rule: string;
+  message: string;
+  /** Of a decision: which policy decided, by which line, what helps, and who can do that. */
+  policy?: string | undefined;
+  line?: string | undefined;
+  remedy?: string | undefined;
+  by?: readonly string[] | undefined;
+};
 
 /** An object of ours, with all that was found about it. */
 export type Judged = { file: string; line: number; object: string; findings: Finding[] };
@@ -92,10 +102,8 @@ function grantFindings({ verdict, assumed }: ReturnType<typeof propose>): Findin
   const { phase, reasons, warnings } = verdict;
   const against = phase === 'Active' ? [] : reasons;
   return [
-    ...against.map(({ reason, message }): Finding => {
-      return { level: TO_COME.has(reason) ? 'note' : 'error', rule: reason, message };
-    }),
-    ...warnings.map(({ reason, message }): Finding => ({ level: 'warning', rule: reason, message })),
+    ...against.map((each) => decided(TO_COME.has(each.reason) ? 'note' : 'error', each)),
+    ...warnings.map((each) => decided('warning', each)),
     ...assumed.map((message): Finding => ({ level: 'note', rule: 'Assumed', message })),
   ];
 }
@@ -111,6 +119,10 @@ function expressionFindings(rule: string, expressions: string[], field: (at: num
     const invalid = invalidity(expression, ENVIRONMENT);
     return invalid ? [{ level: 'error', rule, message: `${field(at)} ${placed(invalid)}; correct it` }] : [];
   });
+}
+
+function decided(level: Level, { reason, message, policy, line, remedy, by }: Told): Finding {
+  return { level, rule: reason, message, policy, line, remedy, by };
 }
 
 function schemaFindings(object: Record<string, unknown>, { invalid, spec }: Read): Finding[] {

@@ -4,6 +4,7 @@ import type { Evaluator } from '../cel/evaluator.ts';
 import { requestedAccess } from '../policy/access.ts';
 import { holdersOf } from '../policy/authors.ts';
 import type { Verdict } from '../policy/decide.ts';
+import { finding } from '../policy/finding.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
 import { messageOf } from '../text.ts';
 import type { AuthorCheck } from './authors.ts';
@@ -51,8 +52,9 @@ export async function ask(
 /** The verdict while nobody answers what it hangs on: what may not be given is taken away, and nothing ends for it. */
 export function unanswered(verdict: Verdict, failure: unknown): Verdict {
   if (verdict.phase === 'Active') return verdict;
-  const message = `what its authors and reviewers may do could not be found out: ${messageOf(failure)}; it is tried again`;
-  if (!verdict.askAuthors) return { ...verdict, reasons: [{ reason: 'CheckFailed', message }] };
+  const what = `what its authors and reviewers may do could not be found out: ${messageOf(failure)}`;
+  const failed = finding({ reason: 'CheckFailed', what, remedy: 'it is tried again', by: ['Hallpass'] });
+  if (!verdict.askAuthors) return { ...verdict, reasons: [failed] };
   const gates = { ...verdict.gates, authors: 'Failed' as const };
-  return { ...verdict, gates, reasons: [{ reason: 'CheckFailed', message, gate: 'authors' }] };
+  return { ...verdict, gates, reasons: [{ ...failed, gate: 'authors' }] };
 }

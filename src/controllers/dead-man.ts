@@ -113,7 +113,8 @@ export class DeadMen {
     const service = await ownObject(this.#cluster, kept, ref, grant, create);
     if (isJoined(service, job)) return service;
     throw new DeadManRefusedError(
-      `the dead-man Service ${ref.name} in namespace ${SYSTEM_NAMESPACE} is not as it was made: its owner or its address is another; have whatever changes it leave Services named hallpass-* alone`,
+      `the dead-man Service ${ref.name} in namespace ${SYSTEM_NAMESPACE} is not as it was made: its owner or its address is another`,
+      'have whatever changes it leave Services named hallpass-* alone',
       [SYSTEM_NAMESPACE],
     );
   }

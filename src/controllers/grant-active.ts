@@ -13,9 +13,9 @@ import type { Result } from '../kube/controller.ts';
 import { keyOf } from '../kube/object.ts';
 import { NORMAL } from '../kube/queue.ts';
 import type { Place } from '../policy/access.ts';
-import { deadManRule } from '../policy/dead-man.ts';
+import { deadManRule, refused } from '../policy/dead-man.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
-import type { Finding } from '../policy/gates.ts';
+import { finding } from '../policy/finding.ts';
 import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Refusal, type Snapshot } from '../policy/snapshot.ts';
 import type { Cluster } from './cluster.ts';
@@ -28,7 +28,12 @@ import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
 import { placesGiven, straysOf, withdrawBindings, withdrawRest } from './withdraw.ts';
 
-const ISSUING: Finding = { reason: 'Issuing', message: 'every gate is passed; the access is being created' };
+const ISSUING = finding({
+  reason: 'Issuing',
+  what: 'every gate is passed',
+  remedy: 'the access is being created',
+  by: ['Hallpass'],
+});
 
 type Spec = NonNullable<ParsedReceipt['spec']>;
 
@@ -236,8 +241,6 @@ export class GrantActivation {
   async #refused(snapshot: Snapshot, verdict: Decided, refusal: Refusal): Promise<Result> {
     const { grant } = snapshot;
     const { caches, client, clock } = this.#cluster;
-    const { reason, message, retryAt } = refusal;
-    const finding: Finding = { reason, message, gate: 'creation' };
     const { given } = verdict;
     const places = placesGiven(caches, grant);
     await withdrawBindings(this.#cluster, grant.metadata.uid, places);
@@ -254,21 +257,21 @@ export class GrantActivation {
         caches.receipts.forget(receipt.metadata);
       }
     }
-    const refused: Verdict = {
+    const instead: Verdict = {
       ...verdict,
       phase: given ? 'Suspended' : 'Pending',
-      reasons: [finding],
+      reasons: [refused(refusal)],
       gates: verdict.gates && { ...verdict.gates, creation: 'Failed' },
     };
     const before = { ...snapshot, receipt: given ? snapshot.receipt : undefined };
-    const standing = this.#record.standing(before, this.#record.decided(before, refused));
+    const standing = this.#record.standing(before, this.#record.decided(before, instead));
     await this.#record.write(grant, {
       ...standing,
       created: given ? standing.created : [],
       deadMan: refusedDeadMan(refusal) ?? (given ? this.#record.cachedDeadMan(grant.metadata.uid) : undefined),
     });
-    this.#record.announce(grant, refused);
-    return { requeueAfterMs: Math.max(0, retryAt - clock.now().getTime()), priority: NORMAL };
+    this.#record.announce(grant, instead);
+    return { requeueAfterMs: Math.max(0, refusal.retryAt - clock.now().getTime()), priority: NORMAL };
   }
 
   #cachedPlacements({ receipt, grant }: Snapshot): Placement[] {

@@ -9,7 +9,7 @@ import { decisionRecord } from '../evidence/decision.ts';
 import { isNotFound } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { Verdict } from '../policy/decide.ts';
-import type { Finding } from '../policy/gates.ts';
+import { finding, type Told } from '../policy/finding.ts';
 import { timestamp, writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { printable } from '../text.ts';
@@ -17,7 +17,7 @@ import { type Cluster, INDEX, openReceipts } from './cluster.ts';
 import { deadManOf, grantStatus, type Standing, saysSo } from './grant-status.ts';
 
 /** Why a receipt is closed whose grant has another spec now. */
-export const CHANGED: Finding = { reason: 'Superseded', message: 'the spec was changed, which is a new request' };
+export const CHANGED: Told = finding({ reason: 'Superseded', what: 'the spec was changed, which is a new request' });
 
 /** A verdict with the decision on record that it is, or repeats. */
 export type Decided = Verdict & { decision: GrantStatus['decision'] };
@@ -80,14 +80,14 @@ export class GrantRecord {
   async closeReceipts(
     { grant, hash, now }: Pick<Snapshot, 'grant' | 'hash' | 'now'>,
     outcome: 'Expired' | 'Revoked' | 'Superseded',
-    finding = CHANGED,
+    told = CHANGED,
   ): Promise<void> {
     const { caches, client } = this.#cluster;
     for (const { metadata, spec } of openReceipts(caches, grant.metadata.uid)) {
       const own = spec?.specHash === hash;
       if (outcome === 'Superseded' && own) continue;
       const how = own || grant.metadata.deletionTimestamp ? outcome : 'Superseded';
-      const { reason, message } = own || grant.metadata.deletionTimestamp ? finding : CHANGED;
+      const { reason, message } = own || grant.metadata.deletionTimestamp ? told : CHANGED;
       const status = {
         outcome: how,
         endedAt: timestamp(now),

@@ -9,7 +9,7 @@ import { isRecord } from '../kube/json.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Approval } from '../policy/approvals.ts';
 import type { Verdict } from '../policy/decide.ts';
-import type { Finding } from '../policy/gates.ts';
+import { sentenceOf, type Told } from '../policy/finding.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import type { Refusal } from '../policy/snapshot.ts';
 import { printable, printableUser } from '../text.ts';
@@ -17,12 +17,12 @@ import { printable, printableUser } from '../text.ts';
 /** Where a grant stands in the cluster, which may be short of what was decided. */
 export type Standing = {
   phase: Phase;
-  reasons: Finding[];
+  reasons: Told[];
   /** How each gate stands; undefined where the grant is over. */
   gates: Outcomes | undefined;
   decision: GrantStatus['decision'];
   /** What keeps nothing from being granted, and should be known. */
-  warnings: Finding[];
+  warnings: Told[];
   /** The cluster matches the verdict; nothing is left to do for now. */
   settled: boolean;
   specHash: string;
@@ -84,13 +84,13 @@ export function saysSo(status: GrantStatus, hash: string, verdict: Verdict): boo
   );
 }
 
-type Told = Pick<Verdict, 'phase' | 'reasons' | 'warnings'>;
+type Says = Pick<Verdict, 'phase' | 'reasons' | 'warnings'>;
 
-function reasonsOf({ phase, reasons }: Told) {
+function reasonsOf({ phase, reasons }: Says) {
   return phase === 'Active' ? undefined : listed(reasons);
 }
 
-function warningsOf({ phase, warnings }: Told) {
+function warningsOf({ phase, warnings }: Says) {
   return isTerminal(phase) || warnings.length === 0 ? undefined : listed(warnings);
 }
 
@@ -130,22 +130,26 @@ function readyMessage(phase: Phase): string {
   return phase === 'Active' ? 'all that gives the access exists' : 'no access exists, as decided';
 }
 
-function listed(reasons: Finding[]) {
-  return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message, gate }) => ({
+function listed(reasons: Told[]) {
+  return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message, gate, policy, line, remedy, by }) => ({
     reason,
     message: printable(message, STATUS_LIMITS.message),
     ...(gate && { gate }),
+    ...(policy && { policy }),
+    ...(line && { line }),
+    ...(remedy && { remedy: printable(remedy, STATUS_LIMITS.remedy) }),
+    ...(by && { by: by.slice(0, STATUS_LIMITS.by) }),
   }));
 }
 
 /** All reasons in one text for people, harmless to print. */
-function sentence(reasons: Finding[]): string {
+function sentence(reasons: Told[]): string {
   return printable(reasons.map(({ message }) => message).join('; '), STATUS_LIMITS.message);
 }
 
 /** The condition DeadMan where there is no Job, since it or what it would own can't be made; undefined where it can. */
-export function refusedDeadMan({ reason, message }: Refusal): Standing['deadMan'] {
-  return reason === 'AccessRefused' ? undefined : { status: 'False', reason, message };
+export function refusedDeadMan({ reason, ...refusal }: Refusal): Standing['deadMan'] {
+  return reason === 'AccessRefused' ? undefined : { status: 'False', reason, message: sentenceOf(refusal) };
 }
 
 /** The condition DeadMan where a Job is lacking that the policies do without; undefined where none is. */

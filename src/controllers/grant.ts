@@ -10,7 +10,7 @@ import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, NOTE, URGENT } from '../kube/queue.ts';
 import type { Place } from '../policy/access.ts';
 import { decide, type Verdict } from '../policy/decide.ts';
-import type { Finding } from '../policy/gates.ts';
+import { finding } from '../policy/finding.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import { type Asked, ask, hangsOnAnswers, mustWait, unanswered } from './asked.ts';
@@ -220,8 +220,8 @@ export class GrantReconciler {
     this.#taking.add(keyOf(grant.metadata));
     await withdrawBindings(this.#cluster, uid, places);
     await withdrawRest(this.#cluster, uid, places);
-    const finding: Finding = { reason: 'EndedByDeletion', message: `namespace ${namespace} was removed by force` };
-    await this.#record.closeReceipts({ grant, hash: grant.hash, now: clock.now().getTime() }, 'Revoked', finding);
+    const removed = finding({ reason: 'EndedByDeletion', what: `namespace ${namespace} was removed by force` });
+    await this.#record.closeReceipts({ grant, hash: grant.hash, now: clock.now().getTime() }, 'Revoked', removed);
     this.#taking.delete(keyOf(grant.metadata));
     return undefined;
   }
@@ -350,9 +350,10 @@ export class GrantReconciler {
       await withdrawBindings(this.#cluster, snapshot.grant.metadata.uid, places);
     } catch (error) {
       if (!(error instanceof AccessRemainsError)) throw error;
-      const finding: Finding = { reason: 'AccessRemains', message: error.message };
+      const { what, remedy } = error;
+      const remains = finding({ reason: 'AccessRemains', what, remedy, by: ['ClusterAdmin'] });
       const standing = this.#record.standing(snapshot, verdict);
-      const reasons = [...verdict.reasons, finding];
+      const reasons = [...verdict.reasons, remains];
       await this.#record.write(snapshot.grant, { ...standing, reasons, settled: false });
       throw error;
     }

@@ -53,7 +53,10 @@ export function refuseForeign<T extends KubeObject>(
   grantUid: string,
 ): void {
   if (!object || isMadeFor(caches, object, grantUid)) return;
-  throw new ForeignObjectError(`${named(resource, object)} was not made by hallpass; whoever made it should delete it`);
+  throw new ForeignObjectError(
+    `${named(resource, object)} was not made by hallpass`,
+    'whoever made it should delete it',
+  );
 }
 
 /** Lets an object go, also one that waits for what somebody else made depend on it: a Job in that state takes no new binding down. */
@@ -73,7 +76,8 @@ function refuseTerminating<T extends KubeObject>(resource: Resource<T>, object: 
   const { deletionTimestamp, finalizers = [] } = object.metadata;
   if (deletionTimestamp === undefined) return;
   throw new ForeignObjectError(
-    `${named(resource, object)} is being deleted and kept by finalizers of others (${finalizers.join(', ')}); whoever set them should take them off`,
+    `${named(resource, object)} is being deleted and kept by finalizers of others (${finalizers.join(', ')})`,
+    'whoever set them should take them off',
   );
 }
 

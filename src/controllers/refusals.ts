@@ -5,8 +5,9 @@ import type { ParsedGrant } from '../api/grant.ts';
 import { requestKey } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import { keyOf } from '../kube/object.ts';
+import { whatOf } from '../policy/finding.ts';
 import type { Refusal } from '../policy/snapshot.ts';
-import { AccessRefusedError, DeadManRefusedError, ForeignObjectError } from './refusable.ts';
+import { AccessRefusedError, DeadManRefusedError, ForeignObjectError, MendableError } from './refusable.ts';
 
 /** How soon a refusal is tried again the first time, in milliseconds, and at most: twice as long each time. */
 const FIRST_RETRY = 15_000;
@@ -59,9 +60,10 @@ export class Refusals {
   /** Remembers an error of making, or of trying to, if it is a refusal that others must mend; undefined for any other. */
   note(grant: ParsedGrant, error: unknown): Refusal | undefined {
     const reason = reasonOf(error);
-    if (!reason || !(error instanceof Error)) return undefined;
+    if (!reason || !(error instanceof MendableError)) return undefined;
+    const { what, remedy } = error;
     const where = error instanceof DeadManRefusedError && { namespaces: error.namespaces };
-    return this.#remember(grant, { reason, message: error.message, ...where });
+    return this.#remember(grant, { reason, what, remedy, ...where });
   }
 
   /** All is made, or the grant is over or gone. */
@@ -98,11 +100,12 @@ function reasonOf(error: unknown): Refusal['reason'] | undefined {
 /** The refusal of this request that its status tells of. */
 function onRecord({ status, hash }: ParsedGrant): Told | undefined {
   if (status.specHash !== hash) return undefined;
-  for (const { reason, message } of status.reasons ?? []) {
+  for (const { reason, message, remedy } of status.reasons ?? []) {
     const refused = REASONS.find((each) => each === reason);
-    if (refused) return { reason: refused, message };
+    if (refused && remedy !== undefined) return { reason: refused, what: whatOf({ message, remedy }), remedy };
   }
   // The grant did not wait for it.
-  const lacking = status.warnings?.find(({ reason }) => reason === 'DeadManLacking');
-  return lacking && { reason: 'DeadManRefused', message: lacking.message };
+  const { message, remedy } = status.warnings?.find(({ reason }) => reason === 'DeadManLacking') ?? {};
+  if (message === undefined || remedy === undefined) return undefined;
+  return { reason: 'DeadManRefused', what: whatOf({ message, remedy }), remedy };
 }

@@ -10,6 +10,7 @@ import { describePlace, type Place } from '../policy/access.ts';
 import { messageOf } from '../text.ts';
 import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
 import { accessKinds, deadManNamespace, type Kept, placesHeld } from './places.ts';
+import { MendableError } from './refusable.ts';
 
 /**
  * Every place in which a grant may have been given something: by its open receipts, its status, and what the caches hold. The
@@ -34,7 +35,7 @@ export function straysOf(caches: Caches, uid: string, access: { namespace?: Plac
 }
 
 /** Access that could not be taken away, since others keep what gives it: by their finalizers, or by refusing its deletion. */
-export class AccessRemainsError extends Error {}
+export class AccessRemainsError extends MendableError {}
 
 /**
  * Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by
@@ -95,7 +96,8 @@ async function disarm(cluster: Cluster, held: RoleBinding, uid: string, refusal?
         `kubectl patch ${object} --type=merge -p '{"metadata":{"finalizers":null}}'`,
       ];
   throw new AccessRemainsError(
-    `the access in ${describePlace(namespace)} remains until somebody who may runs: ${end}; ${resource.kind} ${name} gives it, and ${why}`,
+    `the access in ${describePlace(namespace)} remains: ${resource.kind} ${name} gives it, and ${why}`,
+    `somebody who may runs: ${end}`,
   );
 }
 

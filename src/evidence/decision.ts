@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Answer } from '../cel/question.ts';
 import { keyOf } from '../kube/object.ts';
 import type { Verdict } from '../policy/decide.ts';
+import type { Told as Finding } from '../policy/finding.ts';
 import { timestamp } from '../policy/schedule.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
 
@@ -50,7 +51,7 @@ export type DecisionRecord = {
   };
 };
 
-type Told = { gate?: string; reason: string; message: string };
+type Told = Omit<Finding, 'needsEdit' | 'nextCheck'>;
 
 /** The record of what was decided on a snapshot. */
 export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
@@ -111,6 +112,6 @@ function version({ metadata: { name, uid, generation } }: { metadata: Version })
   return { name, uid, generation };
 }
 
-function told({ gate, reason, message }: Told): Told {
-  return { gate, reason, message };
+function told({ gate, reason, policy, line, message, remedy, by }: Told): Told {
+  return { gate, reason, policy, line, message, remedy, by };
 }

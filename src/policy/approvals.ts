@@ -4,7 +4,8 @@ import { serviceAccountOf } from '../api/names.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
 import { answering, pipelineLines } from './authors.ts';
 import { appliesTo } from './conditions.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import {
   formalProblem,
   nameOf,
@@ -30,8 +31,9 @@ export function approvalWarnings(input: GateInput): Finding[] {
 
 /** Approvals that somebody wants of the grant. */
 type Wanted = {
-  /** Where that stands, for whoever is told. */
-  where: string;
+  /** Which policy wants them, by which line. */
+  policy: string;
+  line: string;
   why: string;
   count: number;
   groups?: string[] | undefined;
@@ -48,7 +50,7 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
   if (all.length === 0) return [];
   const { counting, rejected } = weighed(input);
   const { namespace = '', name } = input.grant.metadata;
-  return all.flatMap(({ where, why, count, groups, people, doubt, nextCheck }): Finding[] => {
+  return all.flatMap(({ policy, line, why, count, groups, people, doubt, nextCheck }): Finding[] => {
     const suits = (review: Review) => isOneOf(review, groups) && !(people && isServiceAccount(review));
     const from = [...new Set(counting.filter(suits).map(nameOf))];
     if (from.length >= count) return [];
@@ -56,11 +58,16 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
     const unclear = doubt ? ` (whether that is for this grant could not be evaluated: ${doubt})` : '';
     const has = from.length > 0 ? ` and has ${from.length} (${from.join(', ')})` : '';
     return [
-      {
+      finding({
         reason: 'ApprovalMissing',
-        message: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (${where}: ${why})${unclear}; a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}${rejectedNote(rejected)}`,
+        policy,
+        line,
+        what: `it takes ${count} ${count === 1 ? 'approval' : 'approvals'}${who}${has} (AgentPolicy ${policy}, ${line}: ${why})${unclear}`,
+        remedy: `a reviewer runs: kubectl hallpass approve -n ${namespace} ${name}`,
+        note: rejectedNote(rejected),
+        by: ['Reviewer'],
         nextCheck,
-      },
+      }),
     ];
   });
 }
@@ -69,8 +76,9 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
 function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
   const lines = policies
     .flatMap((policy) =>
-      (policy.spec?.approvals ?? []).map((approval, line) => ({
-        where: `AgentPolicy ${policy.metadata.name}, spec.approvals[${line}]`,
+      (policy.spec?.approvals ?? []).map((approval, at) => ({
+        policy: policy.metadata.name,
+        line: `spec.approvals[${at}]`,
         ...approval,
         ...appliesTo(input, policy, approval.when),
       })),
@@ -89,8 +97,8 @@ function wantedOfPipelines(input: GateInput, policies: ParsedPolicy[]): Wanted[]
     const answered = answering(input, lines);
     for (const { policy, line, review } of answered.length > 0 ? answered : lines) {
       if (review === 'Waived') continue;
-      const where = `AgentPolicy ${policy}, spec.pipelines[${line}]`;
-      wanted.set(where, { where, why: `${author.username} wrote it, a pipeline`, count: 1, people: true });
+      const why = `${author.username} wrote it, a pipeline`;
+      wanted.set(`${policy} ${line}`, { policy, line, why, count: 1, people: true });
     }
   }
   return [...wanted.values()];

@@ -5,7 +5,8 @@ import { serviceAccountOf } from '../api/names.ts';
 import { type PolicySpec, SYSTEM_PREFIX } from '../api/policy.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { listed } from '../text.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
 import { subjectKey } from './standing.ts';
@@ -19,7 +20,7 @@ export type RequesterCheck = NonNullable<PolicySpec['requesterCheck']>;
 type Pipeline = NonNullable<PolicySpec['pipelines']>[number];
 
 /** An entry of a policy's `pipelines` that names an author. */
-export type PipelineLine = Pipeline & { policy: string; line: number };
+export type PipelineLine = Pipeline & { policy: string; line: string };
 
 /** Ascending. */
 const STRICTNESS: RequesterCheck[] = ['Off', 'AtIssue', 'Continuous'];
@@ -66,9 +67,9 @@ export function pipelineLines(
   for (const policy of namespaces.get(grant.metadata.namespace ?? '')?.policies ?? []) {
     // Few have any, and this is asked at every decision.
     if (!policy.spec?.pipelines?.length || !which(policy)) continue;
-    for (const [line, pipeline] of policy.spec.pipelines.entries()) {
+    for (const [at, pipeline] of policy.spec.pipelines.entries()) {
       const names = pipeline.subjects.some((subject) => isSubject(subject, author));
-      if (names) lines.push({ ...pipeline, policy: policy.metadata.name, line });
+      if (names) lines.push({ ...pipeline, policy: policy.metadata.name, line: `spec.pipelines[${at}]` });
     }
   }
   return lines;
@@ -107,12 +108,13 @@ export function authorsGate(input: GateInput): Finding[] {
   if (!grant.stamps) {
     if (!atIssue) return [];
     return [
-      {
+      finding({
         reason: 'StampsMissing',
-        message:
-          'nobody is stamped as its author, since it was stored without the admission guards; apply deploy/guards, then create the grant anew',
+        what: 'nobody is stamped as its author, since it was stored without the admission guards',
+        remedy: 'apply deploy/guards, then create the grant anew',
+        by: ['ClusterAdmin', 'Requester'],
         needsEdit: true,
-      },
+      }),
     ];
   }
   if (!authorsCount(input)) return [];
@@ -139,12 +141,19 @@ function named({ grant }: GateInput, author: Author): string {
 function notAnswered(input: GateInput, author: Author, which: typeof isEnforced): Finding[] {
   const { grant, identity } = input;
   const lines = grant.stamps ? pipelineLines(input, grant.stamps[author], which) : [];
-  const [line] = lines;
-  if (!line || answering(input, lines).length > 0) return [];
-  const where = `AgentPolicy ${line.policy}, spec.pipelines[${line.line}]`;
-  const owner = ownerOf(identity);
-  const message = `${named(input, author)} is a pipeline (${where}), and the owner of AgentIdentity ${grant.spec?.agent}, ${owner}, is none of the groups that may answer for it (${listed(line.ownerGroups, 4)}); set spec.owner of the identity to one of them, or have whoever maintains AgentPolicies add the group`;
-  return [{ reason: REASON[author], message }];
+  const [first] = lines;
+  if (!first || answering(input, lines).length > 0) return [];
+  const { policy, line, ownerGroups } = first;
+  return [
+    finding({
+      reason: REASON[author],
+      policy,
+      line,
+      what: `${named(input, author)} is a pipeline (AgentPolicy ${policy}, ${line}), and the owner of AgentIdentity ${grant.spec?.agent}, ${ownerOf(identity)}, is none of the groups that may answer for it (${listed(ownerGroups, 4)})`,
+      remedy: 'set spec.owner of the identity to one of them, or have whoever maintains AgentPolicies add the group',
+      by: ['IdentityOwner', 'PolicyAdmin'],
+    }),
+  ];
 }
 
 /** That an author, or who answers for one, lacks something. */
@@ -154,8 +163,14 @@ function lacking(input: GateInput, author: Author): Finding[] {
   if (missing.length === 0 || (!atIssue && authorsCovered)) return [];
   const pipeline = grant.stamps && pipelineLines(input, grant.stamps[author]).length > 0;
   const answers = pipeline ? `the owner of its agent, ${ownerOf(identity)}, which answers for ` : '';
-  const message = `${answers}${named(input, author)} may not do everything that this hands out (${listed(missing, 4)}); nobody can hand out what they don't hold`;
-  return [{ reason: REASON[author], message }];
+  return [
+    finding({
+      reason: REASON[author],
+      what: `${answers}${named(input, author)} may not do everything that this hands out (${listed(missing, 4)}); nobody can hand out what they don't hold`,
+      remedy: 'ask for less, or have a cluster admin give them the rest',
+      by: ['Requester', 'ClusterAdmin'],
+    }),
+  ];
 }
 
 function ownerOf(identity: Snapshot['identity']): string {

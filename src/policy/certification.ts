@@ -6,7 +6,8 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReview } from '../api/review.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printable } from '../text.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import { accountProblem, madeAt, nameOf, type Rejected, type Review, readable, rejectedNote } from './reviews.ts';
 import { milliseconds, timestamp } from './schedule.ts';
 
@@ -96,8 +97,14 @@ export function certificationGate({ identity, now }: GateInput): Finding[] {
   if (!times || now < times.dueAt) return [];
   const { name } = identity.metadata;
   const every = formatDuration(milliseconds(identity.spec?.review?.every ?? '') / 1000);
-  const message = `AgentIdentity ${name} was to be certified by ${timestamp(times.dueAt)} (spec.review.every: ${every}) and was not; access rests until ${remedy(identity)}`;
-  return [{ reason: 'ReviewOverdue', message }];
+  return [
+    finding({
+      reason: 'ReviewOverdue',
+      what: `AgentIdentity ${name} was to be certified by ${timestamp(times.dueAt)} (spec.review.every: ${every}) and was not`,
+      remedy: `access rests until ${remedy(identity)}`,
+      by: ['IdentityOwner', 'Certifier'],
+    }),
+  ];
 }
 
 /** When the certification of an identity that is certified now falls due. */

@@ -7,8 +7,9 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { Condition } from '../api/restrictions.ts';
 import type { Answer, Invalid, Question } from '../cel/question.ts';
 import { variablesOf } from './environment.ts';
-import type { Finding, GateInput } from './gates.ts';
-import { expressionsIn, hasOutlasting, mayRead, type Reader, readBy, readNote } from './signals-read.ts';
+import { type Finding, finding, type Help } from './finding.ts';
+import type { GateInput } from './gates.ts';
+import { expressionsIn, hasOutlasting, mayRead, type Reader, readBy, readHelp } from './signals-read.ts';
 
 type Asking = Omit<GateInput, 'answered'>;
 
@@ -100,31 +101,63 @@ function ofGrant(input: GateInput): Finding[] {
     const field = `spec.conditions[${at}]`;
     const lasts = onFalse === 'Revoke' ? 'it is given when it is' : 'access follows, or comes back, when it is';
     return against(answerTo(input, expression, undefined), {
-      invalid: (where) => ({
-        reason: 'ConditionInvalid',
-        message: `its condition ${name} is not valid: ${field}.expression ${where}; correct it`,
-        needsEdit: true,
-      }),
-      failed: `its condition ${name} (${field}) could not be evaluated`,
-      untrue: () => `its condition ${name} (${field}) is not true; ${lasts}${noteOn(input, expression, undefined)}`,
+      invalid: (where) =>
+        finding({
+          reason: 'ConditionInvalid',
+          what: `its condition ${name} is not valid: ${field}.expression ${where}`,
+          remedy: 'correct it',
+          by: ['Requester'],
+          needsEdit: true,
+        }),
+      failed: (because, help) =>
+        finding({
+          reason: 'ConditionFailed',
+          what: `its condition ${name} (${field}) could not be evaluated: ${because}`,
+          ...help,
+        }),
+      untrue: () =>
+        finding({
+          reason: 'ConditionFalse',
+          what: `its condition ${name} (${field}) is not true`,
+          ...helpWith(input, { expression, reader: undefined, remedy: lasts }),
+        }),
     });
   });
 }
 
 function ofPolicy(input: GateInput, reader: ParsedPolicy): Finding[] {
   const { metadata, spec } = reader;
-  const policy = `AgentPolicy ${metadata.name}`;
-  const invalid = (field: string) => (where: string) => ({
-    reason: 'PolicyInvalid' as const,
-    message: `${policy} is not valid: ${field} ${where}; correct it`,
-  });
+  const policy = metadata.name;
+  const invalid = (line: string) => (where: string) =>
+    finding({
+      reason: 'PolicyInvalid',
+      policy,
+      line,
+      what: `AgentPolicy ${policy} is not valid: ${line} ${where}`,
+      remedy: 'correct it',
+      by: ['PolicyAdmin'],
+    });
   const conditions = (spec?.conditions ?? []).flatMap(({ name, why, expression }, at) => {
-    const line = `spec.conditions[${at}], ${name}: ${why}`;
+    const line = `spec.conditions[${at}]`;
     return against(answerTo(input, expression, reader), {
-      invalid: invalid(`spec.conditions[${at}].expression`),
-      failed: `a condition of ${policy} (${line}) could not be evaluated`,
+      invalid: invalid(`${line}.expression`),
+      failed: (because, help) =>
+        finding({
+          reason: 'ConditionFailed',
+          policy,
+          line,
+          what: `a condition of AgentPolicy ${policy} (${line}, ${name}: ${why}) could not be evaluated: ${because}`,
+          ...help,
+          by: ['PolicyAdmin', ...help.by],
+        }),
       untrue: () =>
-        `${policy} wants what is not so (${line}); ask for what fits, or wait until it is${noteOn(input, expression, reader)}`,
+        finding({
+          reason: 'ConditionFalse',
+          policy,
+          line,
+          what: `AgentPolicy ${policy} wants what is not so (${line}, ${name}: ${why})`,
+          ...helpWith(input, { expression, reader, remedy: 'ask for what fits, or wait until it is' }),
+        }),
     });
   });
   const approvals = (spec?.approvals ?? []).flatMap(({ when }, at) => {
@@ -134,38 +167,55 @@ function ofPolicy(input: GateInput, reader: ParsedPolicy): Finding[] {
   return [...conditions, ...approvals];
 }
 
-function noteOn(input: GateInput, expression: string, reader: Reader): string {
-  return mayRead(expression) ? readNote(reader, input) : '';
+/** What helps where an expression is not true, and the signal that it may hang on, if it reads any. */
+function helpWith(input: GateInput, o: { expression: string; reader: Reader; remedy: string }): Help {
+  const lifting = mayRead(o.expression) ? readHelp(o.reader, input) : undefined;
+  if (!lifting) return { remedy: o.remedy, by: ['Requester', 'Others'] };
+  return { remedy: `${o.remedy}; ${lifting.remedy}`, by: ['Requester', 'Others', ...lifting.by] };
 }
 
-type Words = { invalid: (where: string) => Finding; failed: string; untrue: () => string };
+/** What is said of a condition by its answer. A failure comes with what helps, beside whoever maintains the condition. */
+type Words = {
+  invalid: (where: string) => Finding;
+  failed: (because: string, help: Help & { nextCheck?: number }) => Finding;
+  untrue: () => Finding;
+};
 
 function against(answer: Answer, words: Words): Finding[] {
   if (answer.kind === 'invalid') return [words.invalid(placed(answer))];
-  if (answer.kind === 'failed') {
-    const message = `${words.failed}: ${answer.message}`;
-    return [{ reason: 'ConditionFailed', message, nextCheck: answer.retryAt }];
-  }
-  return answer.value ? [] : [{ reason: 'ConditionFalse', message: words.untrue() }];
+  if (answer.kind === 'value') return answer.value ? [] : [words.untrue()];
+  const { message, retryAt } = answer;
+  return [
+    retryAt === undefined
+      ? words.failed(message, { remedy: 'correct it, or what it is about', by: ['Requester', 'Others'] })
+      : words.failed(message, {
+          remedy: 'correct it, or wait until it is tried again',
+          by: ['Requester', 'Hallpass'],
+          nextCheck: retryAt,
+        }),
+  ];
 }
 
 /** Why the grant, once given, is over for good: a condition that says so has come out false, and not just failed. */
 export function revocation(input: GateInput): Finding | undefined {
+  const again = { remedy: 'to ask again, set spec.task.ref to a new value', by: ['Requester'] } as const;
   const own = input.grant.spec?.conditions?.find((condition) => revokes(input, condition, undefined));
   if (own) {
-    return {
-      reason: 'ConditionFalse',
-      message: `its condition ${own.name} is no longer true, which ends it for good (onFalse: Revoke); to ask again, set spec.task.ref to a new value`,
-    };
+    const what = `its condition ${own.name} is no longer true, which ends it for good (onFalse: Revoke)`;
+    return finding({ reason: 'ConditionFalse', what, ...again });
   }
   for (const policy of input.policies.enforced) {
     const { metadata, spec } = policy;
-    const condition = spec?.conditions?.find((each) => revokes(input, each, policy));
+    const at = spec?.conditions?.findIndex((each) => revokes(input, each, policy)) ?? -1;
+    const condition = spec?.conditions?.[at];
     if (!condition) continue;
-    return {
+    return finding({
       reason: 'ConditionFalse',
-      message: `what AgentPolicy ${metadata.name} wants is no longer so (${condition.name}: ${condition.why}), which ends it for good (onFalse: Revoke); to ask again, set spec.task.ref to a new value`,
-    };
+      policy: metadata.name,
+      line: `spec.conditions[${at}]`,
+      what: `what AgentPolicy ${metadata.name} wants is no longer so (${condition.name}: ${condition.why}), which ends it for good (onFalse: Revoke)`,
+      ...again,
+    });
   }
   return undefined;
 }

@@ -1,7 +1,8 @@
 // Consent: whether a place lets itself be reached. It exists, is enabled by whoever may, and a namespace accepts grants from elsewhere.
 
 import { ANNOTATIONS } from '../api/names.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Everything that the places which the grant reaches have against being reached. */
@@ -12,25 +13,42 @@ export function consentGate({ grant, access, namespaces, cluster }: GateInput): 
     const own = grant.metadata.namespace ?? '';
     if (!view)
       return [
-        {
+        finding({
           reason: 'NamespaceNotFound',
-          message: `namespace ${namespace} does not exist; create it, or correct spec.permissions`,
-        },
+          what: `namespace ${namespace} does not exist`,
+          remedy: 'create it, or correct spec.permissions',
+          by: ['Requester', 'ClusterAdmin'],
+        }),
       ];
     if (view.terminating)
-      return [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being deleted` }];
+      return [
+        finding({
+          reason: 'NamespaceTerminating',
+          what: `namespace ${namespace} is being deleted`,
+          remedy: 'create it anew once it is gone, or correct spec.permissions',
+          by: ['Requester', 'ClusterAdmin'],
+        }),
+      ];
     const findings: Finding[] = [];
     if (!view.ceiling) {
-      findings.push({
-        reason: 'NamespaceNotEnabled',
-        message: `namespace ${namespace} is not enabled for grants; whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`,
-      });
+      findings.push(
+        finding({
+          reason: 'NamespaceNotEnabled',
+          what: `namespace ${namespace} is not enabled for grants`,
+          remedy: `whoever may grant that runs: kubectl apply -n ${namespace} -k deploy/namespace`,
+          by: ['NamespaceAdmin'],
+        }),
+      );
     }
     if (namespace !== own && !view.acceptsGrantsFrom.includes(own)) {
-      findings.push({
-        reason: 'ConsentMissing',
-        message: `namespace ${namespace} does not accept grants from ${own}; a cluster admin, or whoever else may patch Namespace ${namespace} (the built-in role admin may not), runs: ${consentCommand(namespace, [...view.acceptsGrantsFrom, own])}`,
-      });
+      findings.push(
+        finding({
+          reason: 'ConsentMissing',
+          what: `namespace ${namespace} does not accept grants from ${own}`,
+          remedy: `a cluster admin, or whoever else may patch Namespace ${namespace} (the built-in role admin may not), runs: ${consentCommand(namespace, [...view.acceptsGrantsFrom, own])}`,
+          by: ['NamespaceAdmin'],
+        }),
+      );
     }
     return findings;
   });
@@ -40,11 +58,12 @@ export function consentGate({ grant, access, namespaces, cluster }: GateInput): 
 function clusterConsent(cluster: Snapshot['cluster']): Finding[] {
   if (cluster?.ceiling) return [];
   return [
-    {
+    finding({
       reason: 'ClusterScopeNotEnabled',
-      message:
-        'the whole cluster is not enabled for grants; ask for access in namespaces, or have a cluster admin run: kubectl apply -k deploy/cluster-scope',
-    },
+      what: 'the whole cluster is not enabled for grants',
+      remedy: 'ask for access in namespaces, or have a cluster admin run: kubectl apply -k deploy/cluster-scope',
+      by: ['Requester', 'ClusterAdmin'],
+    }),
   ];
 }
 

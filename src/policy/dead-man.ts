@@ -2,7 +2,8 @@
 
 import type { PolicySpec } from '../api/policy.ts';
 import type { Access } from './access.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import { isEnforced } from './policies.ts';
 import type { Refusal, Snapshot } from './snapshot.ts';
 
@@ -46,20 +47,40 @@ export function doneWithout(snapshot: Ruled & Pick<Snapshot, 'refusal'>, access:
 export function creationGate(input: GateInput): Finding[] {
   const { refusal } = input;
   if (!refusal || tolerated(input)) return [];
-  return [{ reason: refusal.reason, message: refusal.message, nextCheck: refusal.retryAt }];
+  return [refused(refusal)];
+}
+
+/** Who mends it that something could not be made. */
+const MENDERS = {
+  DeadManRefused: ['NamespaceAdmin', 'ClusterAdmin'],
+  AccessRefused: ['ClusterAdmin'],
+  ForeignObject: ['NamespaceAdmin', 'ClusterAdmin'],
+} as const satisfies Record<Refusal['reason'], Finding['by']>;
+
+/** What a refusal says against the grant. */
+export function refused({ reason, what, remedy, retryAt }: Refusal): Finding {
+  return { ...finding({ reason, what, remedy, by: MENDERS[reason], nextCheck: retryAt }), gate: 'creation' };
 }
 
 /** That access is given without a dead man, and what policies would have against it that only warn. */
 export function deadManWarnings(input: GateInput): Finding[] {
   const refusal = tolerated(input);
   if (!refusal) return [];
-  const { message, retryAt } = refusal;
+  const { what, remedy, retryAt } = refusal;
+  const help = { remedy, by: MENDERS.DeadManRefused };
   return [
-    { reason: 'DeadManLacking', message, nextCheck: retryAt },
+    finding({ reason: 'DeadManLacking', what, ...help, nextCheck: retryAt }),
     ...input.policies.warning
       .filter(({ spec }) => spec?.deadMan !== 'BestEffort')
-      .map(({ metadata }): Finding => {
-        return { reason: 'DeadManRefused', message: `AgentPolicy ${metadata.name} (spec.deadMan): ${message}` };
+      .map(({ metadata: { name: policy } }) => {
+        const line = 'spec.deadMan';
+        return finding({
+          reason: 'DeadManRefused',
+          policy,
+          line,
+          what: `AgentPolicy ${policy} (${line}): ${what}`,
+          ...help,
+        });
       }),
   ];
 }

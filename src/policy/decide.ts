@@ -3,6 +3,7 @@
 // It reads as the life of a grant (docs/concepts.md): what has ended stays ended; what lives may have to end; what
 // is asked for passes every gate or waits, and says why. Nothing here does I/O or asks for the time.
 
+import { isActor } from '../api/actors.ts';
 import { isReason, isTerminal, type Phase, type Reason } from '../api/conditions.ts';
 import type { Outcomes } from '../api/gates.ts';
 import type { GrantStatus } from '../api/grant.ts';
@@ -15,7 +16,8 @@ import { authorsWarnings, mustAskAuthors } from './authors.ts';
 import { dueAhead } from './certification.ts';
 import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { deadManWarnings, doneWithout } from './dead-man.ts';
-import { type Finding, gates, outcomes } from './gates.ts';
+import { type Finding, finding, type Told } from './finding.ts';
+import { gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
 import { concernedPolicies, policyWarnings } from './policies.ts';
@@ -30,11 +32,11 @@ import { opening } from './windows.ts';
 export type Verdict = {
   phase: Phase;
   /** Every reason, in the order of the gates. */
-  reasons: Finding[];
+  reasons: Told[];
   /** How each gate stands; undefined where something ended the grant before they were asked. */
   gates: Outcomes | undefined;
   /** What policies that only warn would have against it, were they enforced, and what does not do what it seems to. */
-  warnings: Finding[];
+  warnings: Told[];
   /** What must be held now. Empty unless the phase is Active. */
   access: Access[];
   /** Namespaces in which it is held without a dead man, as long as that is refused there. */
@@ -78,6 +80,8 @@ const TIME: ReadonlySet<Reason> = new Set(['NotYetStarted', 'OutsideWindow']);
 /** What may turn out not to stand against a grant once expressions are evaluated. */
 const HANGS_ON_EXPRESSIONS: ReadonlySet<Reason> = new Set(['ConditionFailed', 'ApprovalMissing']);
 
+const AGAIN = 'to ask again, set spec.task.ref to a new value';
+
 /** From here on an end was not lived through by hallpass, and whoever reads the record should know. */
 const NOTICED_LATE = 10_000;
 
@@ -94,7 +98,8 @@ function ended(snapshot: Snapshot): Verdict | undefined {
     return terminal(phase, { reason: 'EndPassed', message: 'it has ended' }, known(reasons));
   }
   if (grant.metadata.deletionTimestamp) {
-    return terminal('Revoked', { reason: 'EndedByDeletion', message: 'the grant was deleted, which ends it for good' });
+    const what = 'the grant was deleted, which ends it for good';
+    return terminal('Revoked', finding({ reason: 'EndedByDeletion', what }));
   }
   if (receipt && !isLive(snapshot)) {
     const { outcome, endedAt, reason, message } = receipt.status;
@@ -108,19 +113,23 @@ function ended(snapshot: Snapshot): Verdict | undefined {
       });
     }
     const term = receipt.spec ? ` from ${receipt.spec.startTime} to ${endedAt ?? receipt.spec.expiresAt}` : '';
-    return terminal('Denied', {
+    const refused = finding({
       reason: 'RequestAlreadyUsed',
-      message:
-        `the same request (namespace, name and spec) was already used${term}, see receipt ${receipt.metadata.name}; ` +
-        'to ask again, set spec.task.ref to a new value or give the grant a new name',
+      what: `the same request (namespace, name and spec) was already used${term}, see receipt ${receipt.metadata.name}`,
+      remedy: `${AGAIN} or give the grant a new name`,
+      by: ['Requester'],
     });
+    return terminal('Denied', refused);
   }
   const used = !receipt && sameRequest && grant.status.startTime ? grant.status.receipt : undefined;
   if (used && used === receiptName({ namespace: grant.metadata.namespace ?? '', name: grant.metadata.name }, hash)) {
-    return terminal('Revoked', {
+    const deleted = finding({
       reason: 'ReceiptDeleted',
-      message: `receipt ${used} of this grant was deleted, and without its record no access may last; ask again under a new spec.task.ref`,
+      what: `receipt ${used} of this grant was deleted, and without its record no access may last`,
+      remedy: 'ask again under a new spec.task.ref',
+      by: ['Requester'],
     });
+    return terminal('Revoked', deleted);
   }
   return undefined;
 }
@@ -129,8 +138,8 @@ function ended(snapshot: Snapshot): Verdict | undefined {
 function stopped(snapshot: Snapshot): Verdict | undefined {
   const found = stop(snapshot);
   if (!found) return undefined;
-  const { denies, ...finding } = found;
-  return terminal(denies && !hasGiven(snapshot) ? 'Denied' : 'Revoked', finding);
+  const { denies, ...said } = found;
+  return terminal(denies && !hasGiven(snapshot) ? 'Denied' : 'Revoked', said);
 }
 
 /** What may have to end now: the end has come, the identity went, the task is over, or the request has waited too long. */
@@ -143,8 +152,8 @@ function ending(snapshot: Snapshot): Verdict | undefined {
   if (fixed) {
     if (now >= fixed.end) {
       const noted = now >= fixed.end + NOTICED_LATE ? `; hallpass was away and noted it at ${timestamp(now)}` : '';
-      const finding: Finding = { reason: 'EndPassed', message: `it ended at ${timestamp(fixed.end)}${noted}` };
-      return { ...terminal('Expired', finding), term: fixed };
+      const passed = finding({ reason: 'EndPassed', what: `it ended at ${timestamp(fixed.end)}${noted}` });
+      return { ...terminal('Expired', passed), term: fixed };
     }
     const gone = identityGone(snapshot, identity) ?? over;
     return gone && { ...terminal('Expired', gone), term: fixed, task };
@@ -152,10 +161,13 @@ function ending(snapshot: Snapshot): Verdict | undefined {
   if (!grant.spec) return tooLong(snapshot);
   const wouldBe = snapshotTerm(snapshot, grant.spec);
   if (wouldBe.end <= now) {
-    return terminal('Expired', {
+    const passed = finding({
       reason: 'EndPassed',
-      message: `its end, ${timestamp(wouldBe.end)}, has passed; set spec.validity.notAfter to a time to come`,
+      what: `its end, ${timestamp(wouldBe.end)}, has passed`,
+      remedy: 'set spec.validity.notAfter to a time to come',
+      by: ['Requester'],
     });
+    return terminal('Expired', passed);
   }
   if (over) return { ...terminal('Expired', over), task };
   return tooLong(snapshot);
@@ -233,14 +245,15 @@ function weigh(snapshot: Snapshot): Verdict {
   const inOrder = findings.every(({ reason }) => PEOPLE_OR_TIME.has(reason));
   // Nobody is asked to approve what its authors may not hand out.
   if (inOrder && !scheduled && mustAskAuthors(input)) {
-    const asking: Finding = { reason: 'Issuing', message: 'asking whether its authors hold what they hand out' };
+    const remedy = 'asking whether its authors hold what they hand out';
+    const asking = finding({ reason: 'Issuing', remedy, by: ['Hallpass'] });
     const phase = given ? 'Suspended' : 'Pending';
     return { ...common, askAuthors: true, phase, reasons: [asking], access: [], nextCheck: end };
   }
   if (findings.length > 0) {
     const phase = given ? 'Suspended' : scheduled ? 'Scheduled' : inOrder ? 'AwaitingApproval' : 'Pending';
     const tooLate = live || scheduled ? undefined : pendingSince(snapshot) + PENDING_LIMIT;
-    const checks = findings.map((finding) => finding.nextCheck);
+    const checks = findings.map(({ nextCheck }) => nextCheck);
     const closed = given && findings.every(({ reason }) => reason === 'OutsideWindow');
     return {
       ...common,
@@ -255,10 +268,12 @@ function weigh(snapshot: Snapshot): Verdict {
     const since = passingSince(snapshot);
     const restoresAt = since + RESTORE_DELAY;
     if (now < restoresAt) {
-      const restoring: Finding = {
+      const restoring = finding({
         reason: 'Restoring',
-        message: `all gates pass again; access returns at ${timestamp(restoresAt)} if they still do`,
-      };
+        what: 'all gates pass again',
+        remedy: `access returns at ${timestamp(restoresAt)} if they still do`,
+        by: ['Time'],
+      });
       return {
         ...common,
         passingSince: since,
@@ -273,7 +288,7 @@ function weigh(snapshot: Snapshot): Verdict {
   return {
     ...common,
     phase: 'Active',
-    reasons: [{ reason: 'Granted', message: `access is granted${until}` }],
+    reasons: [finding({ reason: 'Granted', what: `access is granted${until}` })],
     access,
     nextCheck: earliest(planned?.end, identityEnd, turns, ...news),
   };
@@ -287,11 +302,15 @@ function passingSince({ grant, now }: Snapshot): number {
 function identityGone({ grant, receipt, now }: Snapshot, identity: ParsedIdentity | undefined): Finding | undefined {
   const agent = receipt?.spec?.agent.name ?? grant.spec?.agent ?? '';
   if (!identity || identity.metadata.deletionTimestamp || identity.metadata.uid !== receipt?.spec?.agent.uid) {
-    return { reason: 'AgentDeleted', message: `AgentIdentity ${agent}, to which this was granted, was deleted` };
+    const what = `AgentIdentity ${agent}, to which this was granted, was deleted`;
+    const remedy = `${AGAIN} once there is one again`;
+    return finding({ reason: 'AgentDeleted', what, remedy, by: ['IdentityOwner', 'Requester'] });
   }
   const end = time(identity.spec?.expiresAt);
   if (end !== undefined && end <= now) {
-    return { reason: 'AgentExpired', message: `AgentIdentity ${agent} expired at ${timestamp(end)}` };
+    const what = `AgentIdentity ${agent} expired at ${timestamp(end)}`;
+    const remedy = `${AGAIN} once its owner has set a later spec.expiresAt`;
+    return finding({ reason: 'AgentExpired', what, remedy, by: ['IdentityOwner', 'Requester'] });
   }
   return undefined;
 }
@@ -299,10 +318,13 @@ function identityGone({ grant, receipt, now }: Snapshot, identity: ParsedIdentit
 function tooLong(snapshot: Snapshot): Verdict | undefined {
   if (snapshot.now < pendingSince(snapshot) + PENDING_LIMIT) return undefined;
   const gate = snapshot.grant.status.message;
-  return terminal('Denied', {
+  const late = finding({
     reason: 'PendingTooLong',
-    message: `it waited for 7 days and is no longer considered${gate ? ` (${gate})` : ''}; to ask again, set spec.task.ref to a new value`,
+    what: `it waited for 7 days and is no longer considered${gate ? ` (${gate})` : ''}`,
+    remedy: AGAIN,
+    by: ['Requester'],
   });
+  return terminal('Denied', late);
 }
 
 /** From when a request that doesn't pass counts as waiting: since it was made, or since it was meant to start. */
@@ -312,10 +334,10 @@ function pendingSince({ grant, hash, now }: Snapshot): number {
   return Math.max(seen ?? created ?? now, time(grant.spec?.validity.notBefore) ?? 0);
 }
 
-function terminal(phase: Phase, finding: Finding, reasons?: Finding[]): Verdict {
+function terminal(phase: Phase, told: Told, reasons?: Told[]): Verdict {
   return {
     phase,
-    reasons: reasons && reasons.length > 0 ? reasons : [finding],
+    reasons: reasons && reasons.length > 0 ? reasons : [told],
     gates: undefined,
     warnings: [],
     access: [],
@@ -340,8 +362,10 @@ function earliest(...times: (number | undefined)[]): number | undefined {
 }
 
 /** Why a grant has ended, from its stored status: without what this version doesn't know, and what was only true then. */
-function known(reasons: { reason: string; message: string }[] | undefined): Finding[] {
-  return (reasons ?? []).flatMap(({ reason, message }) =>
-    isReason(reason) && reason !== 'AccessRemains' ? [{ reason, message }] : [],
+function known(reasons: GrantStatus['reasons']): Told[] {
+  return (reasons ?? []).flatMap(({ reason, message, policy, line, remedy, by }) =>
+    isReason(reason) && reason !== 'AccessRemains'
+      ? [{ reason, message, policy, line, remedy, by: by?.filter(isActor) }]
+      : [],
   );
 }

@@ -2,7 +2,7 @@
 // Source: kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources.
 
 import type { GrantSpec } from '../api/grant.ts';
-import type { Finding } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
 import { once } from './once.ts';
 
 /** What whoever asks should know of the names in these permissions. */
@@ -16,16 +16,24 @@ export const nameWarnings = once((permissions: GrantSpec['permissions']): Findin
     const selecting = verbs.filter((verb) => verb === 'list' || verb === 'watch');
     const findings: Finding[] = [];
     if (whole.length > 0 && nameless.length > 0) {
-      findings.push({
-        reason: 'NameHasNoEffect',
-        message: `${at} gives no ${nameless.join(', ')} of ${whole.join(', ')}: the API server does not know a name when it is asked for that; put ${nameless.join(', ')} into a permission without resourceNames`,
-      });
+      findings.push(
+        finding({
+          reason: 'NameHasNoEffect',
+          what: `${at} gives no ${nameless.join(', ')} of ${whole.join(', ')}: the API server does not know a name when it is asked for that`,
+          remedy: `put ${nameless.join(', ')} into a permission without resourceNames`,
+          by: ['Requester'],
+        }),
+      );
     }
     if (whole.length > 0 && selecting.length > 0) {
-      findings.push({
-        reason: 'NameHasNoEffect',
-        message: `${at} gives ${selecting.join(', ')} of ${whole.join(', ')} only to requests for one name: kubectl get ${whole[0]} --field-selector metadata.name=${resourceNames[0]}; for all, put ${selecting.join(', ')} into a permission without resourceNames`,
-      });
+      findings.push(
+        finding({
+          reason: 'NameHasNoEffect',
+          what: `${at} gives ${selecting.join(', ')} of ${whole.join(', ')} only to requests for one name: kubectl get ${whole[0]} --field-selector metadata.name=${resourceNames[0]}`,
+          remedy: `for all, put ${selecting.join(', ')} into a permission without resourceNames`,
+          by: ['Requester'],
+        }),
+      );
     }
     return findings;
   }),

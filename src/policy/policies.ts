@@ -9,8 +9,9 @@ import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
 import { type Access, describePlace, describeRule, type Place, READING } from './access.ts';
 import { eachLineAbout } from './deny-lines.ts';
+import { type Finding, finding } from './finding.ts';
 import { isForbidden } from './forbidden.ts';
-import type { Finding, GateInput } from './gates.ts';
+import type { GateInput } from './gates.ts';
 import { once, onceForBoth } from './once.ts';
 import { overlap, wildParts } from './overlap.ts';
 import { covers, type PolicyRule } from './rules.ts';
@@ -105,10 +106,12 @@ function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
     const told = namespace !== own || access.some((entry) => entry.namespace === own);
     if (view ? view.policies.some(isEnforced) : told) return [];
     return [
-      {
+      finding({
         reason: 'NoPolicy',
-        message: `no AgentPolicy selects namespace ${namespace}, and without guardrails nothing is granted; a cluster admin installs the default by: kubectl create -k deploy/policy`,
-      },
+        what: `no AgentPolicy selects namespace ${namespace}, and without guardrails nothing is granted`,
+        remedy: 'a cluster admin installs the default by: kubectl create -k deploy/policy',
+        by: ['ClusterAdmin', 'PolicyAdmin'],
+      }),
     ];
   });
 }
@@ -116,20 +119,28 @@ function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
 function unreadable({ metadata, spec, invalid }: ParsedPolicy): Finding[] {
   if (spec) return [];
   return [
-    {
+    finding({
       reason: 'PolicyInvalid',
-      message: `AgentPolicy ${metadata.name} is not valid (${invalid ?? 'unreadable'}), so that nobody knows what it would refuse; correct it`,
-    },
+      policy: metadata.name,
+      line: 'spec',
+      what: `AgentPolicy ${metadata.name} is not valid (${invalid ?? 'unreadable'}), so that nobody knows what it would refuse`,
+      remedy: 'correct it',
+      by: ['PolicyAdmin'],
+    }),
   ];
 }
 
 function frozen({ metadata, spec }: ParsedPolicy): Finding[] {
   if (!spec?.freeze) return [];
   return [
-    {
+    finding({
       reason: 'Frozen',
-      message: `AgentPolicy ${metadata.name} has stopped all access (${spec.freeze.reason}); it comes back when spec.freeze is taken out`,
-    },
+      policy: metadata.name,
+      line: 'spec.freeze',
+      what: `AgentPolicy ${metadata.name} has stopped all access (${spec.freeze.reason})`,
+      remedy: 'it comes back when spec.freeze is taken out',
+      by: ['PolicyAdmin'],
+    }),
   ];
 }
 
@@ -141,18 +152,32 @@ function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policie
   );
   if (longest && term && term.end - term.start > longest.value) {
     const shrinks = atIssue && grant.spec?.validity.duration === undefined;
-    findings.push({
-      reason: 'ExceedsPolicyLimit',
-      message: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than the ${formatDuration(longest.value / 1000)} of AgentPolicy ${longest.policy} (spec.limits.maxGrantDuration); ask for less time`,
-      nextCheck: shrinks ? Math.max(term.end - longest.value, now) : undefined,
-    });
+    const line = 'spec.limits.maxGrantDuration';
+    findings.push(
+      finding({
+        reason: 'ExceedsPolicyLimit',
+        policy: longest.policy,
+        line,
+        what: `its ${Math.ceil((term.end - term.start) / 1000)} s are longer than the ${formatDuration(longest.value / 1000)} of AgentPolicy ${longest.policy} (${line})`,
+        remedy: 'ask for less time',
+        by: shrinks ? ['Requester', 'Time'] : ['Requester'],
+        nextCheck: shrinks ? Math.max(term.end - longest.value, now) : undefined,
+      }),
+    );
   }
   const most = strictest(policies, ({ limits }) => limits?.maxActiveGrants);
   if (most && activeBefore >= most.value) {
-    findings.push({
-      reason: 'ExceedsPolicyLimit',
-      message: `AgentIdentity ${grant.spec?.agent} has ${activeBefore} active grants and AgentPolicy ${most.policy} allows ${most.value} (spec.limits.maxActiveGrants); this one follows when one of them ends`,
-    });
+    const line = 'spec.limits.maxActiveGrants';
+    findings.push(
+      finding({
+        reason: 'ExceedsPolicyLimit',
+        policy: most.policy,
+        line,
+        what: `AgentIdentity ${grant.spec?.agent} has ${activeBefore} active grants and AgentPolicy ${most.policy} allows ${most.value} (${line})`,
+        remedy: 'this one follows when one of them ends',
+        by: ['Time'],
+      }),
+    );
   }
   return findings;
 }
@@ -161,10 +186,17 @@ function tooSensitive(input: GateInput, policies: ParsedPolicy[], counts: Which)
   return policies.flatMap(({ metadata, spec }) => {
     const limit = spec?.limits?.maxDataSensitivity;
     if (limit === undefined) return [];
-    return aboveLimit(input, limit, counts).map(({ namespace, level, from }) => ({
-      reason: 'TooSensitive',
-      message: `the data of namespace ${namespace} is ${level} (${from}), above the ${limit} of AgentPolicy ${metadata.name} (spec.limits.maxDataSensitivity); ask for access elsewhere, or have whoever answers for the data look at its label`,
-    }));
+    const line = 'spec.limits.maxDataSensitivity';
+    return aboveLimit(input, limit, counts).map(({ namespace, level, from }) =>
+      finding({
+        reason: 'TooSensitive',
+        policy: metadata.name,
+        line,
+        what: `the data of namespace ${namespace} is ${level} (${from}), above the ${limit} of AgentPolicy ${metadata.name} (${line})`,
+        remedy: 'ask for access elsewhere, or have whoever answers for the data look at its label',
+        by: ['Requester', 'NamespaceAdmin'],
+      }),
+    );
   });
 }
 
@@ -193,10 +225,19 @@ function denied(input: GateInput, which: Which): Finding[] {
         .flatMap((rule) => overlap(rule, entry) ?? [])
         .filter((hit) => !unlessAllowed || !covers(allowed, [hit]).covered);
       if (hits.length === 0) continue;
-      findings.push({
-        reason: 'DeniedByPolicy',
-        message: `in ${describePlace(namespace)} AgentPolicy ${policy.metadata.name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why}); ${remedy(input, namespace, unlessAllowed)}`,
-      });
+      const { name } = policy.metadata;
+      findings.push(
+        finding({
+          reason: 'DeniedByPolicy',
+          policy: name,
+          line: `spec.deny[${line}]`,
+          what: `in ${describePlace(namespace)} AgentPolicy ${name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why})`,
+          remedy: unlessAllowed
+            ? `ask for less, or ${allowing(input, namespace)}`
+            : 'ask for less: nothing lifts this line',
+          by: unlessAllowed ? ['Requester', 'PolicyAdmin'] : ['Requester'],
+        }),
+      );
     }
   }
   return findings.slice(0, MOST_DENIALS);
@@ -258,10 +299,12 @@ function unnamed(input: GateInput): Finding[] {
   const writes = refused.some(({ verbs }) => verbs.some((verb) => !READING.includes(verb)));
   const note = writes ? ' (verbs that write one by one: * stands for reading there)' : '';
   return [
-    {
+    finding({
       reason: 'ClusterScopeRefused',
-      message: `in the whole cluster no AgentPolicy allows by name ${refused.slice(0, 3).map(describeRule).join('; ')}; ask for it in namespaces, or ${allowing(input, undefined)}${note}`,
-    },
+      what: `in the whole cluster no AgentPolicy allows by name ${refused.slice(0, 3).map(describeRule).join('; ')}`,
+      remedy: `ask for it in namespaces, or ${allowing(input, undefined)}${note}`,
+      by: ['Requester', 'PolicyAdmin'],
+    }),
   ];
 }
 
@@ -281,16 +324,14 @@ function wildcards(input: GateInput): Finding[] {
     const refused = wild.filter((part) => !covers(allowed, [part]).covered);
     if (refused.length === 0) return [];
     return [
-      {
+      finding({
         reason: 'WildcardRefused',
-        message: `in ${describePlace(namespace)} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}; name what is needed, or ${allowing(input, namespace)}`,
-      },
+        what: `in ${describePlace(namespace)} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}`,
+        remedy: `name what is needed, or ${allowing(input, namespace)}`,
+        by: ['Requester', 'PolicyAdmin'],
+      }),
     ];
   });
-}
-
-function remedy(input: GateInput, place: Place, unlessAllowed: boolean | undefined): string {
-  return unlessAllowed ? `ask for less, or ${allowing(input, place)}` : 'ask for less: nothing lifts this line';
 }
 
 function allowing({ grant }: GateInput, place: Place): string {

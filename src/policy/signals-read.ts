@@ -6,15 +6,16 @@
 
 import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedSignal, SignalSpec } from '../api/signal.ts';
+import type { Help } from './finding.ts';
 import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
 import {
   described,
   gravity,
+  helpAgainst,
   liftersOf,
   policiesAbout,
   type Response,
-  remedy,
   responsesTo,
   type Standing,
   standingOf,
@@ -68,17 +69,20 @@ export function hasOutlasting(reader: Reader, input: Input): boolean {
   return inEffect(reader, input).some(({ outlasts }) => outlasts);
 }
 
-/** What an untrue expression may hang on, as a part of a message: the gravest of these signals, and how it is lifted. */
-export function readNote(reader: Reader, input: Input): string {
+/** What an untrue expression may hang on: the gravest of these signals, how it is lifted, and by whom. */
+export function readHelp(reader: Reader, input: Input): Help | undefined {
   const [first, ...more] = inEffect(reader, input).sort((a, b) => gravityOf(b) - gravityOf(a));
-  if (!first) return '';
+  if (!first) return undefined;
   const { signal, lapsesAt } = first;
   const others = more.length > 0 ? ` and ${more.length} more` : '';
   const { namespace, name } = signal.metadata;
-  const lifting = reader
-    ? remedy({ signal, response: { lifters: liftersOf(reader.spec?.reporters), lapsesAt } }, input.now)
-    : `status.responses says who lifts it: kubectl get agentsignal -n ${namespace} ${name} -o yaml`;
-  return `; it reads ${described(signal)}${others}; ${lifting}`;
+  const lifting: Help = reader
+    ? helpAgainst({ signal, response: { lifters: liftersOf(reader.spec?.reporters), lapsesAt } }, input.now)
+    : {
+        remedy: `status.responses says who lifts it: kubectl get agentsignal -n ${namespace} ${name} -o yaml`,
+        by: ['Reporter'],
+      };
+  return { remedy: `it reads ${described(signal)}${others}; ${lifting.remedy}`, by: lifting.by };
 }
 
 function gravityOf({ signal: { spec } }: Found): number {

@@ -9,7 +9,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import { type ParsedSignal, type SignalSpec, severity } from '../api/signal.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printable } from '../text.ts';
-import type { Finding } from './gates.ts';
+import { type Finding, finding, type Help } from './finding.ts';
 import { isEnforced } from './policies.ts';
 import { timestamp } from './schedule.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -111,8 +111,13 @@ function expiryOf({ spec }: ParsedSignal): number | undefined {
 export function signalRevocation(snapshot: Snapshot): Finding | undefined {
   const revoking = responses(snapshot, isEnforced).find(({ response }) => response.action === 'Revoke');
   if (!revoking) return undefined;
-  const message = `${cause(revoking, 'ended it for good')}; to ask again once that is over, set spec.task.ref of grant ${snapshot.grant.metadata.name} to a new value`;
-  return { reason: 'RevokedBySignal', message };
+  return finding({
+    reason: 'RevokedBySignal',
+    ...decider(revoking),
+    what: cause(revoking, 'ended it for good'),
+    remedy: `to ask again once that is over, set spec.task.ref of grant ${snapshot.grant.metadata.name} to a new value`,
+    by: ['Requester'],
+  });
 }
 
 /** What stands against the grant because of signals, by policies that are enforced. */
@@ -131,11 +136,15 @@ function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean):
   const all = responses(snapshot, which);
   const expiries = all.flatMap(({ signal }) => expiryOf(signal) ?? []).filter((end) => end > snapshot.now);
   const nextCheck = expiries.length > 0 ? Math.min(...expiries) : undefined;
-  return all.slice(0, MOST_TOLD).map((each) => ({
-    reason: 'SuspendedBySignal',
-    message: `${cause(each, 'withholds it')}; ${remedy(each, snapshot.now)}`,
-    nextCheck,
-  }));
+  return all.slice(0, MOST_TOLD).map((each) =>
+    finding({
+      reason: 'SuspendedBySignal',
+      ...decider(each),
+      what: cause(each, 'withholds it'),
+      ...helpAgainst(each, snapshot.now),
+      nextCheck,
+    }),
+  );
 }
 
 /** The policies of a grant that a signal is for, each once: every one of them in hallpass-system, else those that select its namespace. */
@@ -163,9 +172,14 @@ function responses(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean)
   return found.sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
+function decider({ response: { policy, line } }: Responded): { policy: string; line: string } {
+  return { policy, line: `spec.responses[${line}]` };
+}
+
 /** Which policy did what because of which signal. */
-function cause({ signal, response }: Responded, does: string): string {
-  return `AgentPolicy ${response.policy} (spec.responses[${response.line}]) ${does} because of ${described(signal)}`;
+function cause(responded: Responded, does: string): string {
+  const { policy, line } = decider(responded);
+  return `AgentPolicy ${policy} (${line}) ${does} because of ${described(responded.signal)}`;
 }
 
 /** A signal and what it says. */
@@ -178,22 +192,25 @@ export function described(signal: ParsedSignal): string {
 }
 
 /** How what a policy made of a signal is lifted, and by whom. */
-export function remedy(
+export function helpAgainst(
   { signal, response }: { signal: ParsedSignal; response: Pick<Response, 'lifters' | 'lapsesAt'> },
   now: number,
-): string {
+): Help {
   const { namespace, name } = signal.metadata;
   const { users, groups } = response.lifters;
   const trusted = [...groups.map((group) => `group ${printable(group)}`), ...users.map((user) => printable(user))];
   const more = trusted.length > MOST_NAMED ? ' or others' : '';
   const who = trusted.length > 0 ? `${trusted.slice(0, MOST_NAMED).join(' or ')}${more}` : 'a cluster admin';
+  const lifter = trusted.length > 0 ? 'Reporter' : 'ClusterAdmin';
   const command = `kubectl delete agentsignal -n ${namespace} ${name}`;
   if (response.lapsesAt !== undefined) {
-    return `that ends at ${timestamp(response.lapsesAt)}, or before when ${who} runs: ${command}`;
+    const remedy = `that ends at ${timestamp(response.lapsesAt)}, or before when ${who} runs: ${command}`;
+    return { remedy, by: ['Time', lifter] };
   }
   const end = expiryOf(signal);
   const outlasts = end !== undefined && end <= now ? `outlasts its expiry at ${timestamp(end)}` : 'outlasts its expiry';
-  return `spec.reporters of that policy does not name ${reporterOf(signal)}, so that it ${outlasts}; ${who} lifts it by: ${command}`;
+  const remedy = `spec.reporters of that policy does not name ${reporterOf(signal)}, so that it ${outlasts}; ${who} lifts it by: ${command}`;
+  return { remedy, by: [lifter] };
 }
 
 function reporterOf({ stamps }: ParsedSignal): string {

@@ -43,7 +43,8 @@ export type AuthorsLack = { creator: string[]; requester: string[] };
 /** What gives the access could not be made, for a reason that others must mend. */
 export type Refusal = {
   reason: 'DeadManRefused' | 'AccessRefused' | 'ForeignObject';
-  message: string;
+  what: string;
+  remedy: string;
   /** Of a DeadManRefused: the namespaces whose Jobs were refused; undefined where that isn't known, so that it may be any. */
   namespaces?: readonly string[] | undefined;
   /** When it is tried again, in milliseconds since the epoch: nothing tells when it is mended. */

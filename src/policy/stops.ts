@@ -4,7 +4,7 @@
 // manifests again undoes none.
 
 import type { ParsedReview } from '../api/review.ts';
-import type { Finding } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
 import {
   formalProblem,
   madeAt,
@@ -26,18 +26,21 @@ export function stop(snapshot: Snapshot): Stop | undefined {
   const ofGrant = stopping(snapshot, reviews.ofGrant);
   const revoked = ofGrant.find(({ spec }) => spec.decision === 'Revoke');
   if (revoked) {
-    const message = `${told(revoked, 'revoked it')}; nothing more is given under its name: ask under another`;
-    return { reason: 'RevokedByReview', message, denies: false };
+    const remedy = 'nothing more is given under its name: ask under another';
+    const found = { what: told(revoked, 'revoked it'), remedy, by: ['Requester'] } as const;
+    return { ...finding({ reason: 'RevokedByReview', ...found }), denies: false };
   }
   const agent = stopping(snapshot, reviews.ofIdentity).find(({ spec }) => spec.decision === 'Revoke');
   if (agent) {
-    const message = `${told(agent, `revoked every grant of AgentIdentity ${agent.spec.target.name}`)}; nothing more is given to an agent of that name: register another`;
-    return { reason: 'RevokedByReview', message, denies: false };
+    const what = told(agent, `revoked every grant of AgentIdentity ${agent.spec.target.name}`);
+    const remedy = 'nothing more is given to an agent of that name: register another';
+    return { ...finding({ reason: 'RevokedByReview', what, remedy, by: ['IdentityOwner'] }), denies: false };
   }
   const denied = ofGrant.find(({ spec }) => spec.decision === 'Deny' && spec.target.specHash === hash);
   if (denied) {
-    const message = `${told(denied, 'denied it')}; to ask again, change what grant ${grant.metadata.name} asks for, or set spec.task.ref to a new value`;
-    return { reason: 'DeniedByReview', message, denies: true };
+    const remedy = `to ask again, change what grant ${grant.metadata.name} asks for, or set spec.task.ref to a new value`;
+    const found = { what: told(denied, 'denied it'), remedy, by: ['Requester'] } as const;
+    return { ...finding({ reason: 'DeniedByReview', ...found }), denies: true };
   }
   return undefined;
 }
@@ -48,9 +51,15 @@ export function agentSuspension(snapshot: Snapshot): Finding[] {
   if (!review) return [];
   const { name } = review.spec.target;
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} agentidentity/${name}`;
-  const useless = uselessResumes(snapshot, snapshot.reviews.ofIdentity, review);
-  const message = `${told(review, `suspended AgentIdentity ${name}`)}; a reviewer lifts it by: ${command}${useless}`;
-  return [{ reason: 'AgentSuspended', message }];
+  return [
+    finding({
+      reason: 'AgentSuspended',
+      what: told(review, `suspended AgentIdentity ${name}`),
+      remedy: `a reviewer lifts it by: ${command}`,
+      note: uselessResumes(snapshot, snapshot.reviews.ofIdentity, review),
+      by: ['Reviewer'],
+    }),
+  ];
 }
 
 /** What stands against the grant since it was suspended itself. */
@@ -58,9 +67,15 @@ export function grantSuspension(snapshot: Snapshot): Finding[] {
   const review = suspending(snapshot, snapshot.reviews.ofGrant);
   if (!review) return [];
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} ${review.spec.target.name}`;
-  const useless = uselessResumes(snapshot, snapshot.reviews.ofGrant, review);
-  const message = `${told(review, 'suspended it')}; a reviewer who did not write it lifts it by: ${command}${useless}`;
-  return [{ reason: 'SuspendedByReview', message }];
+  return [
+    finding({
+      reason: 'SuspendedByReview',
+      what: told(review, 'suspended it'),
+      remedy: `a reviewer who did not write it lifts it by: ${command}`,
+      note: uselessResumes(snapshot, snapshot.reviews.ofGrant, review),
+      by: ['Reviewer'],
+    }),
+  ];
 }
 
 /** Reviews that lift a suspension if their reviewer may. */

@@ -3,7 +3,8 @@
 
 import type { GrantSpec, GrantStatus } from '../api/grant.ts';
 import type { Job, Pod } from '../kube/kinds.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import { isLive, type Snapshot } from './snapshot.ts';
 
 /** What is known of the Job or Pod that the spec names. */
@@ -58,10 +59,13 @@ export function taskEnd(snapshot: Snapshot, narrows: boolean): Finding | undefin
   const known = taskOf(snapshot, narrows);
   const { object, problem } = snapshot.task ?? { problem: 'it was not looked for' };
   if (!known) return undefined;
-  const ended = (how: string): Finding => ({
-    reason: 'TaskEnded',
-    message: `${known.kind} ${known.name}, with which it ends, ${how}; to ask again, set spec.task.ref to a new value and name a task that goes on`,
-  });
+  const ended = (how: string): Finding =>
+    finding({
+      reason: 'TaskEnded',
+      what: `${known.kind} ${known.name}, with which it ends, ${how}`,
+      remedy: 'to ask again, set spec.task.ref to a new value and name a task that goes on',
+      by: ['Requester'],
+    });
   if (!object) return problem === undefined ? ended('is gone') : undefined;
   if (object.uid !== known.uid) return ended('was deleted and created anew, which is another task');
   return object.ended === undefined ? undefined : ended(`has ended (${object.ended})`);
@@ -73,8 +77,9 @@ export function taskGate({ grant, task, atIssue, intact, now }: GateInput): Find
   if (!wanted || (!atIssue && intact)) return [];
   const problem = task ? task.problem : 'it was not looked for yet';
   if (problem === undefined) return [];
-  const message = `hallpass can't see whether ${wanted.kind} ${wanted.name}, with which access is to end, goes on (${problem}); it is tried again`;
-  return [{ reason: 'CheckFailed', message, nextCheck: now + SIGHT_CHECK }];
+  const what = `hallpass can't see whether ${wanted.kind} ${wanted.name}, with which access is to end, goes on (${problem})`;
+  const nextCheck = now + SIGHT_CHECK;
+  return [finding({ reason: 'CheckFailed', what, remedy: 'it is tried again', by: ['Hallpass'], nextCheck })];
 }
 
 /** That the task isn't there (yet): access does not wait for it, and a name that is misspelt would go unnoticed. */
@@ -83,6 +88,6 @@ export function taskWarnings(input: GateInput): Finding[] {
   const wanted = grant.spec?.validity.endsWith;
   const narrows = !atIssue && !isLive(input);
   if (!wanted || !task || task.problem !== undefined || task.object || taskOf(input, narrows)) return [];
-  const message = `there is no ${wanted.kind} ${wanted.name} in namespace ${grant.metadata.namespace} yet: access ends once it has come and ended, or at its end in time`;
-  return [{ reason: 'TaskNotFound', message }];
+  const what = `there is no ${wanted.kind} ${wanted.name} in namespace ${grant.metadata.namespace} yet: access ends once it has come and ended, or at its end in time`;
+  return [finding({ reason: 'TaskNotFound', what })];
 }

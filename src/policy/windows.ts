@@ -4,7 +4,8 @@
 
 import type { Window } from '../api/restrictions.ts';
 import { wallClock } from '../api/time-zone.ts';
-import type { Finding, GateInput } from './gates.ts';
+import { type Finding, finding } from './finding.ts';
+import type { GateInput } from './gates.ts';
 import { timestamp } from './schedule.ts';
 
 export type Opening = {
@@ -25,9 +26,12 @@ const WEEKDAYS: NonNullable<Window['days']> = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu'
 export function windowGate({ grant, term, now }: GateInput): Finding[] {
   const { open, changesAt } = opening(grant.spec?.windows, now);
   if (open || changesAt === undefined) return [];
-  const never = term && changesAt >= term.end;
-  const next = never ? 'none opens before its end' : `the next opens at ${timestamp(changesAt)}`;
-  return [{ reason: 'OutsideWindow', message: `it is outside of its windows; ${next}`, nextCheck: changesAt }];
+  const found = { reason: 'OutsideWindow', what: 'it is outside of its windows', nextCheck: changesAt } as const;
+  if (term && changesAt >= term.end) {
+    const remedy = 'none opens before its end: ask for other windows, or for a later end';
+    return [finding({ ...found, remedy, by: ['Requester'] })];
+  }
+  return [finding({ ...found, remedy: `the next opens at ${timestamp(changesAt)}`, by: ['Time'] })];
 }
 
 /** What was found last for the windows of a grant: it is asked for again and again, and finding it takes a millisecond. */

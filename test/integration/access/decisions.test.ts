@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { agentIdentities } from '../../../src/api/identity.ts';
+import { agentPolicies } from '../../../src/api/policy.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const version = z.object({ name: z.string(), uid: z.string(), generation: z.number().optional() });
@@ -12,7 +13,17 @@ const line = z.object({
   grant: z.string(),
   uid: z.string(),
   phase: z.string(),
-  reasons: z.array(z.object({ gate: z.string().optional(), reason: z.string() })),
+  reasons: z.array(
+    z.object({
+      gate: z.string().optional(),
+      reason: z.string(),
+      policy: z.string().optional(),
+      line: z.string().optional(),
+      message: z.string(),
+      remedy: z.string().optional(),
+      by: z.array(z.string()).optional(),
+    }),
+  ),
   inputs: z.object({ identity: version.optional(), policies: z.array(version) }),
 });
 
@@ -70,5 +81,46 @@ describe('a decision about a grant', function () {
       records.filter(({ phase }) => phase === 'Active'),
       'it is decided once',
     ).to.have.length(1);
+    expect(given.status.reasons, 'nothing stands against it, and nothing is stored of that').to.equal(undefined);
+  });
+
+  it('names for what is refused the policy and its line, what would have to change, and who can do that', async () => {
+    const namespace = await stage().namespace('decision-refused');
+    const ref = { namespace, name: 'reads-secrets' };
+    await stage().identity(namespace);
+    const secrets = { apiGroups: [''], resources: ['secrets'], verbs: ['get'] };
+    await stage().create(grantManifest(ref, { permissions: [secrets] }));
+    const { status } = await stage().phase(ref, 'Pending', 'DeniedByPolicy');
+    const [denied, beyond] = status.reasons ?? [];
+    expect(denied).to.include({ gate: 'policies', policy: 'default' });
+    const number = Number(/^spec\.deny\[(\d+)\]$/.exec(denied?.line ?? '')?.[1]);
+    const policy = await stage().admin.get(agentPolicies, { name: 'default' });
+    expect(policy.spec?.deny?.[number]?.resources, 'that line is what refuses it').to.deep.equal(['secrets']);
+    expect(denied?.by).to.deep.equal(['Requester', 'PolicyAdmin']);
+    expect(denied?.remedy)
+      .to.match(/^ask for less, or have whoever maintains AgentPolicies add it to spec\.allow/)
+      .and.contain(namespace);
+    expect(denied?.message, 'the sentence has all of it').to.contain(`(${denied?.line}: `).and.contain(denied?.remedy);
+    expect(beyond).to.include({ gate: 'ceiling', reason: 'ExceedsCeiling' });
+    expect(beyond?.policy, 'no policy is the ceiling').to.equal(undefined);
+    expect(beyond?.by).to.deep.equal(['Requester', 'ClusterAdmin']);
+    const agent = await stage().agent(namespace);
+    expect(await agent.asks(`/api/v1/namespaces/${namespace}/secrets/any`)).to.equal(403);
+
+    const [record] = await recorded(`${namespace}/reads-secrets`);
+    expect(record?.reasons, 'the log says the same').to.deep.equal(status.reasons);
+
+    // What the remedy says helps: the line gives way to who may write policies.
+    await stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
+      apiVersion: 'hallpass.dev/v1alpha1',
+      kind: 'AgentPolicy',
+      metadata: { name: namespace },
+      spec: {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        allow: [{ ...secrets, why: 'a test' }],
+      },
+    });
+    const left = await stage().until(stage().seen.grants, ref, (now) => now?.status.reasons?.length === 1);
+    expect(left?.status.reasons?.[0]?.reason).to.equal('ExceedsCeiling');
   });
 });

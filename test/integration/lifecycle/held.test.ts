@@ -89,7 +89,12 @@ describe('a binding that a foreign finalizer keeps', function () {
       Boolean(grant?.status.reasons?.some(({ reason }) => reason === 'AccessRemains')),
     );
     expect(told?.status.phase).to.equal('Suspended');
-    expect(told?.status.message).to.contain('the access in namespace held-both remains until').and.contain(KEEPER);
+    expect(told?.status.message)
+      .to.contain('the access in namespace held-both remains: RoleBinding')
+      .and.contain(KEEPER);
+    const remains = told?.status.reasons?.find(({ reason }) => reason === 'AccessRemains');
+    expect(remains?.remedy).to.contain(`kubectl patch rolebinding ${object.name} -n held-both`);
+    expect(remains?.by).to.deep.equal(['ClusterAdmin']);
     expect(told?.status.conditions?.find(({ type }) => type === 'Ready')?.status).to.equal('False');
     expect(await agent.asks(podsOf(ref.namespace)), 'what the status says').to.equal(200);
     expect(

@@ -37,7 +37,7 @@ const active = {
 const pending = {
   observedGeneration: 1,
   phase: 'Pending' as const,
-  reasons: [{ reason: 'AgentNotFound' }],
+  reasons: [{ reason: 'AgentNotFound', remedy: 'create it', by: ['IdentityOwner'] }],
   conditions: [
     condition('Granted', 'False', 'AgentNotFound'),
     condition('Ready', 'False', 'Waiting'),
@@ -97,6 +97,21 @@ describe('the check of a status', () => {
     ],
     ['an unknown reason', { ...identity, conditions: [condition('Ready', 'True', 'Because')] }, 'Because'],
     ['an unknown reason among all reasons', { ...pending, reasons: [{ reason: 'Because' }] }, 'Because'],
+    [
+      'somebody unknown who could help',
+      { ...pending, reasons: [{ reason: 'AgentNotFound', remedy: 'create it', by: ['Godot'] }] },
+      'Godot',
+    ],
+    [
+      'a reason without what helps',
+      { ...pending, reasons: [{ reason: 'AgentNotFound', by: ['IdentityOwner'] }] },
+      'says not what helps',
+    ],
+    [
+      'a reason without who helps',
+      { ...pending, reasons: [{ reason: 'AgentNotFound', remedy: 'create it', by: [] }] },
+      'says not what helps',
+    ],
     [
       'a condition of the other kind',
       { ...identity, conditions: [...identity.conditions, condition('DeadMan', 'True', 'DeadManRunning')] },

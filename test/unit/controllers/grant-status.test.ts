@@ -5,12 +5,13 @@ import type { Phase } from '../../../src/api/conditions.ts';
 import { conditionProblems } from '../../../src/api/consistency.ts';
 import { STATUS_LIMITS } from '../../../src/api/status.ts';
 import { deadManOf, grantStatus, lackingDeadMan, type Standing } from '../../../src/controllers/grant-status.ts';
+import type { Told } from '../../../src/policy/finding.ts';
 import { grant, MINUTE, NOON } from '../policy/snapshots.ts';
 
 function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
   return {
     phase,
-    reasons: [{ reason: phase === 'Active' ? 'Granted' : 'AgentNotFound', message: 'why it stands there' }],
+    reasons: phase === 'Active' ? [{ reason: 'Granted', message: 'it is given' }] : [ABSENT],
     settled: true,
     specHash: 'v1-hash',
     term: phase === 'Active' ? { start: NOON, end: NOON + 60 * MINUTE } : undefined,
@@ -26,6 +27,13 @@ function standing(phase: Phase, o: Partial<Standing> = {}): Standing {
     ...o,
   };
 }
+
+const ABSENT: Told = {
+  reason: 'AgentNotFound',
+  message: 'there is none; create it',
+  remedy: 'create it',
+  by: ['IdentityOwner', 'Requester'],
+};
 
 const condition = (status: ReturnType<typeof grantStatus>, type: string) =>
   status.conditions?.find((found) => found.type === type);
@@ -85,6 +93,20 @@ describe("a grant's status", () => {
     expect(status.message).to.equal('no consent; too much');
     expect(status.reasons).to.deep.equal(reasons);
     expect(condition(status, 'Granted')?.reason).to.equal('ConsentMissing');
+  });
+
+  it('gives of each reason who decided, what helps and by whom, harmless to print and within the limits', () => {
+    const policy = { policy: 'guardrails', line: 'spec.deny[0]' };
+    const told: Told = { ...ABSENT, ...policy, gate: 'policies', remedy: `\u{1b}[2J${'a'.repeat(3000)}` };
+    const [reason] = grantStatus(grant(), standing('Pending', { reasons: [told] }), NOON).reasons ?? [];
+    expect(reason).to.deep.include({ ...policy, gate: 'policies', by: ['IdentityOwner', 'Requester'] });
+    expect(reason?.remedy).to.match(/^\\u\{1b\}\[2Ja+…$/);
+    expect([...(reason?.remedy ?? '')]).to.have.length(STATUS_LIMITS.remedy);
+  });
+
+  it('has nothing of that while the grant is active and nothing is to be known', () => {
+    const { reasons, warnings } = grantStatus(grant(), standing('Active'), NOON);
+    expect([reasons, warnings]).to.deep.equal([undefined, undefined]);
   });
 
   it('is the very same object when nothing is new, so that nothing is written', () => {

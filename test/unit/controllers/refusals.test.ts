@@ -6,7 +6,7 @@ import { Refusals } from '../../../src/controllers/refusals.ts';
 import { ApiError } from '../../../src/kube/client.ts';
 import { grant, NOON } from '../policy/snapshots.ts';
 
-const QUOTA = new DeadManRefusedError('exceeded quota', ['team-a']);
+const QUOTA = new DeadManRefusedError('exceeded quota', 'raise it', ['team-a']);
 const KEY = 'team-a/incident';
 
 /** Refusals on a clock that the test moves, where `outcome` is what trying would come to. */
@@ -34,7 +34,7 @@ describe('a refusal to make what gives access', () => {
 
   it('of a Role or RoleBinding is tried again soon, since the API server may just not have seen a raised ceiling yet', async () => {
     const { state, refusals } = watched();
-    state.outcome = new AccessRefusedError('attempting to grant RBAC permissions not currently held');
+    state.outcome = new AccessRefusedError('attempting to grant RBAC permissions not currently held', 'wait');
     refusals.note(grant(), state.outcome);
     for (; state.now < NOON + 60_000; state.now += 1_000) {
       expect((await refusals.standing(grant()))?.reason).to.equal('AccessRefused');
@@ -59,7 +59,7 @@ describe('a refusal to make what gives access', () => {
   it('is tried at once where only the status tells of it, as after a restart', async () => {
     const { state, refusals } = watched();
     expect(await refusals.standing(grant()), 'of a grant that was never refused').to.equal(undefined);
-    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota' }];
+    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota; raise it', remedy: 'raise it' }];
     const before = grant({ status: { phase: 'Suspended', specHash: grant().hash, reasons } });
     expect((await refusals.standing(before))?.retryAt).to.equal(NOON + 15_000);
     expect(state.tried).to.deep.equal([0]);
@@ -67,17 +67,18 @@ describe('a refusal to make what gives access', () => {
 
   it('of a dead man that a grant did not wait for is known from its warnings after a restart, and tried at once', async () => {
     const { state, refusals } = watched();
-    const warnings = [{ reason: 'DeadManLacking', message: 'exceeded quota' }];
+    const warnings = [{ reason: 'DeadManLacking', message: 'exceeded quota; raise it', remedy: 'raise it' }];
     const before = grant({ status: { phase: 'Active', specHash: grant().hash, warnings } });
     expect(refusals.mayStand(before)).to.equal(true);
-    const stands = { reason: 'DeadManRefused', message: 'exceeded quota', namespaces: ['team-a'] };
+    const stands = { reason: 'DeadManRefused', what: 'exceeded quota', remedy: 'raise it', namespaces: ['team-a'] };
     expect(await refusals.standing(before)).to.deep.equal({ ...stands, retryAt: NOON + 15_000 });
     expect(state.tried).to.deep.equal([0]);
     refusals.forget(KEY);
     state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'a broken webhook' });
     expect(await refusals.standing(before), 'where it may be lacking is not known then').to.deep.equal({
       reason: 'DeadManRefused',
-      message: 'exceeded quota',
+      what: 'exceeded quota',
+      remedy: 'raise it',
       retryAt: NOON + 15_000,
     });
   });
@@ -85,9 +86,9 @@ describe('a refusal to make what gives access', () => {
   it('is what the status says where the first trial after a restart fails for another reason', async () => {
     const { state, refusals } = watched();
     state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'a broken webhook' });
-    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota' }];
+    const reasons = [{ reason: 'DeadManRefused', message: 'exceeded quota; raise it', remedy: 'raise it' }];
     const before = grant({ status: { phase: 'Suspended', specHash: grant().hash, reasons } });
-    const stands = { reason: 'DeadManRefused', message: 'exceeded quota', retryAt: NOON + 15_000 };
+    const stands = { reason: 'DeadManRefused', what: 'exceeded quota', remedy: 'raise it', retryAt: NOON + 15_000 };
     expect(await refusals.standing(before)).to.deep.equal(stands);
   });
 
@@ -100,10 +101,15 @@ describe('a refusal to make what gives access', () => {
 
   it('stands where a trial fails for another reason, and gives way to the gates where the namespace is no longer enabled', async () => {
     const { state, refusals } = watched();
-    refusals.note(grant(), new ForeignObjectError('somebody made it'));
+    refusals.note(grant(), new ForeignObjectError('somebody made it', 'delete it'));
     state.now += 15_000;
     state.outcome = new ApiError({ status: 500, reason: 'InternalError', message: 'down' });
-    const stands = { reason: 'ForeignObject', message: 'somebody made it', retryAt: state.now + 30_000 };
+    const stands = {
+      reason: 'ForeignObject',
+      what: 'somebody made it',
+      remedy: 'delete it',
+      retryAt: state.now + 30_000,
+    };
     expect(await refusals.standing(grant())).to.deep.equal(stands);
     state.now += 30_000;
     state.outcome = new ApiError({ status: 403, reason: 'Forbidden', message: 'cannot create resource' });

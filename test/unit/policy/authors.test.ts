@@ -126,7 +126,7 @@ describe('a grant that a pipeline wrote', () => {
     const { phase, reasons } = decide(written({ authorsLack: lack }, waived));
     expect(phase).to.equal('Pending');
     expect(reasons[0]?.message).to.equal(
-      "the owner of its agent, Group team-a, which answers for its creator, system:serviceaccount:argocd:argo, may not do everything that this hands out (get pods in namespace team-a); nobody can hand out what they don't hold",
+      "the owner of its agent, Group team-a, which answers for its creator, system:serviceaccount:argocd:argo, may not do everything that this hands out (get pods in namespace team-a); nobody can hand out what they don't hold; ask for less, or have a cluster admin give them the rest",
     );
   });
 

@@ -189,6 +189,9 @@ describe('a grant of an agent that is to be certified', () => {
       {
         gate: 'certification',
         reason: 'ReviewOverdue',
+        remedy:
+          'access rests until its owner (Group team-a), or whoever holds the verb certify on it, runs: kubectl hallpass certify -n team-a agentidentity/triage',
+        by: ['IdentityOwner', 'Certifier'],
         message:
           'AgentIdentity triage was to be certified by 2026-03-01T12:30:00Z (spec.review.every: 1h30m) and was not; access rests until its owner (Group team-a), or whoever holds the verb certify on it, runs: kubectl hallpass certify -n team-a agentidentity/triage',
       },

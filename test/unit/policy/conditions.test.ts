@@ -113,6 +113,8 @@ describe('a condition of a grant', () => {
         reason: 'ConditionInvalid',
         message:
           'its condition in-production is not valid: spec.conditions[0].expression column 9: nothing is called gant; there is agent, grant; correct it',
+        remedy: 'correct it',
+        by: ['Requester'],
         needsEdit: true,
       },
     ]);
@@ -192,6 +194,10 @@ describe('a condition of a policy', () => {
         reason: 'ConditionFalse',
         message:
           'AgentPolicy guardrails wants what is not so (spec.conditions[0], owned: a test); ask for what fits, or wait until it is',
+        policy: 'guardrails',
+        line: 'spec.conditions[0]',
+        remedy: 'ask for what fits, or wait until it is',
+        by: ['Requester', 'Others'],
       },
     ]);
     expect(decide(evaluated(under({}), () => INVALID)).reasons[0]?.message).to.equal(
@@ -266,6 +272,8 @@ describe('the windows of a grant, in the decision', () => {
         gate: 'windows',
         reason: 'OutsideWindow',
         message: 'it is outside of its windows; the next opens at 2026-03-02T08:00:00Z',
+        remedy: 'the next opens at 2026-03-02T08:00:00Z',
+        by: ['Time'],
         nextCheck: opens,
       },
     ]);
@@ -277,7 +285,7 @@ describe('the windows of a grant, in the decision', () => {
     const { phase, reasons } = decide(snapshot({ grant: asked({ windows: closed, validity: notAfter }) }));
     expect([phase, reasons[0]?.message]).to.deep.equal([
       'Scheduled',
-      'it is outside of its windows; none opens before its end',
+      'it is outside of its windows; none opens before its end: ask for other windows, or for a later end',
     ]);
   });
 

@@ -10,7 +10,8 @@ import { grant, identity, live, MINUTE, NOON, namespace, policy, readPods, recei
 
 const refusal: Refusal = {
   reason: 'DeadManRefused',
-  message: 'exceeded quota',
+  what: 'exceeded quota',
+  remedy: 'raise it',
   namespaces: ['team-a'],
   retryAt: NOON + MINUTE,
 };
@@ -79,7 +80,13 @@ describe('a dead man that is refused', () => {
     expect(verdict.gates?.creation).to.equal('Passed');
     expect(verdict.nextCheck).to.equal(NOON + MINUTE);
     expect(verdict.warnings).to.deep.equal([
-      { reason: 'DeadManLacking', message: 'exceeded quota', nextCheck: NOON + MINUTE },
+      {
+        reason: 'DeadManLacking',
+        message: 'exceeded quota; raise it',
+        remedy: 'raise it',
+        by: ['NamespaceAdmin', 'ClusterAdmin'],
+        nextCheck: NOON + MINUTE,
+      },
     ]);
   });
 
@@ -106,7 +113,7 @@ describe('a dead man that is refused', () => {
     const warns = policy({ enforcement: 'Warn' }, 'warns');
     const told = decide(snapshot({ refusal, ...under(BEST_EFFORT, warns) })).warnings;
     expect(told.map(({ reason }) => reason)).to.deep.equal(['DeadManLacking', 'DeadManRefused']);
-    expect(told[1]?.message).to.equal('AgentPolicy warns (spec.deadMan): exceeded quota');
+    expect(told[1]?.message).to.equal('AgentPolicy warns (spec.deadMan): exceeded quota; raise it');
   });
 
   it('is the only refusal that policies do without', () => {

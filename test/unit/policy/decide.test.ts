@@ -83,7 +83,7 @@ describe('the decision about a new request', () => {
     ],
     [
       'its dead-man Job was refused',
-      { refusal: { reason: 'DeadManRefused', message: 'a quota', retryAt: NOON + MINUTE } },
+      { refusal: { reason: 'DeadManRefused', what: 'a quota', remedy: 'raise it', retryAt: NOON + MINUTE } },
       'DeadManRefused',
     ],
     ['what it rests on may be out of date', { outOfStep: ['clusterroles: 403'] }, 'CheckFailed'],
@@ -361,7 +361,12 @@ describe('the decision about a suspended grant', () => {
   });
 
   it('stays suspended while what would end its access is refused, and looks again when that is tried again', () => {
-    const refusal = { reason: 'DeadManRefused' as const, message: 'exceeded quota', retryAt: NOON + MINUTE };
+    const refusal = {
+      reason: 'DeadManRefused' as const,
+      what: 'exceeded quota',
+      remedy: 'raise it',
+      retryAt: NOON + MINUTE,
+    };
     const verdict = decide(suspended({ refusal, passingSince: '2026-03-01T11:59:00Z' }));
     expect(verdict.phase).to.equal('Suspended');
     expect(verdict.reasons.map(({ reason }) => reason)).to.deep.equal(['DeadManRefused']);

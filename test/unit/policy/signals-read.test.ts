@@ -52,6 +52,11 @@ describe('a condition of a policy that reads signals', () => {
         {
           reason: 'ConditionFalse',
           gate: 'conditions',
+          policy: 'guardrails',
+          line: 'spec.conditions[0]',
+          remedy:
+            'ask for what fits, or wait until it is; it reads AgentSignal team-a/outage (Critical Incident by pia: "the database is down"); that ends at 2026-03-01T12:30:00Z, or before when group sre runs: kubectl delete agentsignal -n team-a outage',
+          by: ['Requester', 'Others', 'Time', 'Reporter'],
           message:
             'AgentPolicy guardrails wants what is not so (spec.conditions[0], calm: no agent goes on during an incident); ask for what fits, or wait until it is; it reads AgentSignal team-a/outage (Critical Incident by pia: "the database is down"); that ends at 2026-03-01T12:30:00Z, or before when group sre runs: kubectl delete agentsignal -n team-a outage',
         },

@@ -30,6 +30,11 @@ describe('a signal to which a policy responds by Suspend', () => {
       {
         reason: 'SuspendedBySignal',
         gate: 'signals',
+        policy: 'guardrails',
+        line: 'spec.responses[0]',
+        remedy:
+          'that ends at 2026-03-01T12:30:00Z, or before when group sre runs: kubectl delete agentsignal -n team-a outage',
+        by: ['Time', 'Reporter'],
         message:
           'AgentPolicy guardrails (spec.responses[0]) withholds it because of AgentSignal team-a/outage (Critical Incident by pia: "the database is down"); that ends at 2026-03-01T12:30:00Z, or before when group sre runs: kubectl delete agentsignal -n team-a outage',
         nextCheck: EXPIRY,
@@ -171,6 +176,10 @@ describe('a signal to which a policy responds by Revoke', () => {
     expect(reasons).to.deep.equal([
       {
         reason: 'RevokedBySignal',
+        policy: 'guardrails',
+        line: 'spec.responses[0]',
+        remedy: 'to ask again once that is over, set spec.task.ref of grant incident to a new value',
+        by: ['Requester'],
         message:
           'AgentPolicy guardrails (spec.responses[0]) ended it for good because of AgentSignal team-a/outage (Critical Incident by pia: "the database is down"); to ask again once that is over, set spec.task.ref of grant incident to a new value',
       },

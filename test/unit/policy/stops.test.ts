@@ -26,6 +26,8 @@ describe('Suspend', () => {
     expect(reasons[0]).to.deep.equal({
       gate: 'stops',
       reason: 'SuspendedByReview',
+      remedy: 'a reviewer who did not write it lifts it by: kubectl hallpass resume -n team-a incident',
+      by: ['Reviewer'],
       message:
         'rita suspended it ("odd requests", AgentReview review-1); a reviewer who did not write it lifts it by: kubectl hallpass resume -n team-a incident',
     });
