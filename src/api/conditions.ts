@@ -33,6 +33,8 @@ export const REASONS = {
     'The agent already has boundary.maxActiveGrants active grants. It proceeds when one of them ends.',
   NoPolicy:
     'No AgentPolicy selects the namespace of the grant, or one that it reaches into, and without guardrails nothing is granted. Install the default or write one.',
+  CredentialNotAllowed:
+    'No AgentPolicy of the namespace of the grant lets grants use the credential (spec.credentials), or not all that say so do. Have it added.',
   PolicyInvalid:
     'An AgentPolicy breaks a rule of its schema, or one of its expressions does not compile, so that nobody knows what it would refuse. Correct it.',
   Frozen: 'An AgentPolicy has stopped all access by spec.freeze. It comes back when that is taken out.',
@@ -215,6 +217,7 @@ const gates = [
   'TooSensitive',
   'TooManyActiveGrants',
   'NoPolicy',
+  'CredentialNotAllowed',
   'PolicyInvalid',
   'Frozen',
   'ExceedsPolicyLimit',

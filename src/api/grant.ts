@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
+import { credential } from './credential.ts';
 import type { KindDefinition } from './definition.ts';
 import { gateOutcomes } from './gates.ts';
 import { GROUP, VERSION } from './names.ts';
@@ -129,11 +130,10 @@ export const grantSpec = z.object({
   conditions: grantConditions
     .optional()
     .describe('What must be true for the access to be given and to stay. Every one must be.'),
-  credential: z
-    .enum(['Identity'])
+  credential: credential()
     .optional()
     .describe(
-      "How the agent proves itself. Identity: by the token of its own ServiceAccount, to which the grant's rights are bound.",
+      "How the agent proves itself. Identity: by the token of its own ServiceAccount, to which the grant's rights are bound. Left out: the first that AgentPolicies allow.",
     ),
 });
 

@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import type { Resource } from '../kube/object.ts';
+import { credential } from './credential.ts';
 import type { KindDefinition } from './definition.ts';
 import { GROUP, VERSION } from './names.ts';
 import { openEnvelope, type Parsed, readObject } from './object.ts';
@@ -237,6 +238,15 @@ export const policySpec = z.object({
     .optional()
     .describe(
       'What must be true of a grant and its agent for access to be given and to stay. Every line of every policy counts.',
+    ),
+  credentials: listOf(credential(), {
+    max: 8,
+    atLeastOne:
+      'name a credential that grants may use, such as Identity, or leave credentials out to say nothing of them',
+  })
+    .optional()
+    .describe(
+      'How agents may prove themselves under grants of the namespaces that this selects, in order of preference: a grant that names none gets the first. Identity: by the token of their own ServiceAccount, as which whoever holds edit in its namespace can act. Of several policies only what each of those lists that have one; where none has, nothing is granted.',
     ),
   reviewers: reviewers.optional().describe('Who may review beside people, in the namespaces of the grants.'),
   requesterCheck: z

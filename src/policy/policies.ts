@@ -8,6 +8,7 @@
 import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
 import { type Access, describePlace, describeRule, type Place, READING } from './access.ts';
+import { credentialFindings } from './credentials.ts';
 import { eachLineAbout } from './deny-lines.ts';
 import { type Finding, finding } from './finding.ts';
 import { isForbidden } from './forbidden.ts';
@@ -31,6 +32,7 @@ export function policyGate(input: GateInput): Finding[] {
     ...policies.flatMap((policy) => unreadable(policy)),
     ...policies.flatMap((policy) => frozen(policy)),
     ...limited(input, policies),
+    ...credentialFindings(input),
     ...tooSensitive(input, policies, isEnforced),
     ...unnamed(input),
     ...wildcards(input),

@@ -153,5 +153,8 @@ function allowingAll({ spec }: ParsedGrant): ParsedPolicy {
   const line = { why: 'not known', ...EVERYTHING };
   const verbs = [...new Set(['*', ...(spec?.permissions ?? []).flatMap(({ verbs }) => verbs)])].slice(0, 16);
   const allow = [line, { ...line, scope: 'Cluster', verbs }];
-  return parsePolicy({ metadata: { name: 'not-known' }, spec: { namespaceSelector: {}, allow } });
+  return parsePolicy({
+    metadata: { name: 'not-known' },
+    spec: { namespaceSelector: {}, credentials: ['Identity'], allow },
+  });
 }

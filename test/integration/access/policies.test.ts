@@ -134,6 +134,34 @@ describe('a grant under AgentPolicies', function () {
     await stage().phase(ref, 'Suspended', 'Restoring');
   });
 
+  it('gets nothing where no policy lets its credential be used, and loses what it has when none does any more', async () => {
+    const namespace = await stage().namespace('policy-credential');
+    await stage().identity(namespace);
+    const agent = await stage().agent(namespace);
+    const selected = (matchExpressions: object[] | null) =>
+      change('default', { namespaceSelector: { matchExpressions } });
+    const ref = { namespace, name: 'proves-itself' };
+    await policy('credentials', [namespace], {});
+    await selected([{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [namespace] }]);
+    try {
+      await stage().create(grantManifest(ref));
+      const { status } = await stage().phase(ref, 'Pending', 'CredentialNotAllowed');
+      expect(status.message).to.equal(
+        'no AgentPolicy that selects namespace policy-credential lets grants use credential Identity (spec.credentials); have whoever maintains AgentPolicies add Identity to spec.credentials of one that does',
+      );
+      expect(await agent.asks(podsOf(namespace))).to.equal(403);
+      await change('credentials', { credentials: ['Identity'] });
+      await stage().phase(ref, 'Active');
+      await agent.until(podsOf(namespace), 200);
+      await change('credentials', { credentials: null });
+      await agent.until(podsOf(namespace), 403);
+      await stage().phase(ref, 'Suspended', 'CredentialNotAllowed');
+    } finally {
+      await selected(null);
+    }
+    await stage().phase(ref, 'Suspended', 'Restoring');
+  });
+
   it('is held by the policy of the namespace that it reaches into, which alone lifts what is refused there', async () => {
     const home = await stage().namespace('policy-home');
     const target = await stage().namespace('policy-target', { accepts: home });

@@ -30,7 +30,7 @@ describe('a dead man that the policies do without', function () {
       apiVersion: 'hallpass.dev/v1alpha1',
       kind: 'AgentPolicy',
       metadata: { name },
-      spec: { namespaceSelector: { matchExpressions: mine }, ...spec },
+      spec: { namespaceSelector: { matchExpressions: mine }, credentials: ['Identity'], ...spec },
     });
   /** Created, and Active without waiting for a dead man. */
   async function givenWithout(ref: { namespace: string; name: string }, o: object = {}): Promise<ParsedGrant> {

@@ -33,7 +33,12 @@ const identity = (spec: object = {}) =>
     spec: { purpose: 'triage', owner: { kind: 'Group', name: 'team-a' }, ...spec },
   });
 const policy = (spec: object = {}, name = 'default') =>
-  manifest({ apiVersion: api, kind: 'AgentPolicy', metadata: { name }, spec: { namespaceSelector: {}, ...spec } });
+  manifest({
+    apiVersion: api,
+    kind: 'AgentPolicy',
+    metadata: { name },
+    spec: { namespaceSelector: {}, credentials: ['Identity'], ...spec },
+  });
 const namespace = manifest({ kind: 'Namespace', metadata: { name: 'team-a' } });
 const ceiling = manifest({
   kind: 'ClusterRole',

@@ -136,6 +136,7 @@ const TABLE: [Reason, Snapshot, by: Actor[], decidedBy?: string][] = [
   ],
   ['TooManyActiveGrants', snapshot({ ...bounded({ maxActiveGrants: 2 }), activeBefore: 2 }), ['Time']],
   ['NoPolicy', snapshot(under()), ['ClusterAdmin', 'PolicyAdmin']],
+  ['CredentialNotAllowed', snapshot(under({ credentials: undefined })), ['PolicyAdmin']],
   ['PolicyInvalid', snapshot(under({ deny: 'all' })), ['PolicyAdmin'], 'policy-0 spec'],
   [
     'PolicyInvalid',

@@ -41,6 +41,40 @@ describe('the guardrails', () => {
       'Pending PolicyInvalid',
     ],
     [
+      'grants nothing where no policy lets a credential be used',
+      guardedBy([policy({ credentials: undefined })]),
+      'Pending CredentialNotAllowed',
+    ],
+    [
+      'grants nothing where only a policy that warns lets one be used',
+      guardedBy([policy({ credentials: undefined }), policy({ enforcement: 'Warn' }, 'other')]),
+      'Pending CredentialNotAllowed',
+    ],
+    [
+      'lets be used what one policy lists beside others that say nothing',
+      guardedBy([policy({ credentials: undefined }), policy({}, 'other')], {
+        grant: grant({ spec: { credential: 'Identity' } }),
+      }),
+      'Active Granted',
+    ],
+    [
+      'goes by the policies of the own namespace for credentials, whatever those of a target list',
+      snapshot({
+        grant: asking({ ...readPods, namespaces: ['team-b'] }),
+        identity: identity({ spec: { boundary: { namespaces: ['team-b'] } } }),
+        namespaces: new Map([
+          ['team-a', namespace({ policies: [policy({ credentials: undefined })] })],
+          ['team-b', namespace({ acceptsGrantsFrom: ['team-a'], policies: [policy({}, 'theirs')] })],
+        ]),
+      }),
+      'Pending CredentialNotAllowed',
+    ],
+    [
+      'withdraws what is live once its credential may not be used any more',
+      live({ namespaces: new Map([['team-a', namespace({ policies: [policy({ credentials: undefined })] })]]) }),
+      'Suspended CredentialNotAllowed',
+    ],
+    [
       'refuses what a line names',
       guardedBy([policy({ deny: [secrets] })], { grant: asking(secrets) }),
       'Pending DeniedByPolicy',

@@ -154,13 +154,13 @@ export function mayReview(...uids: string[]): Map<string, ReviewerStanding> {
   return new Map(uids.map((uid) => [uid, { mayApprove: true, mayActAs: [], mayBe: [] }]));
 }
 
-/** A policy `guardrails` that refuses nothing, unless told otherwise. */
+/** A policy `guardrails` that lets grants use their agent's identity and refuses nothing, unless told otherwise. */
 export function policy(spec: Fields = {}, name = 'guardrails'): ParsedPolicy {
   return parsePolicy({
     apiVersion: 'hallpass.dev/v1alpha1',
     kind: 'AgentPolicy',
     metadata: { name, uid: `${name}-uid`, resourceVersion: '2' },
-    spec: { namespaceSelector: {}, ...spec },
+    spec: { namespaceSelector: {}, credentials: ['Identity'], ...spec },
   });
 }
 
