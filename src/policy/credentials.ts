@@ -19,8 +19,8 @@ const allowedBy = once((policies: ParsedPolicy[]) =>
 export function credentialFindings({ grant, namespaces }: GateInput): Finding[] {
   const { namespace = '' } = grant.metadata;
   const { policies } = namespaces.get(namespace) ?? {};
-  // Where nothing guards the namespace, that is what is said.
-  if (!policies?.some(isEnforced)) return [];
+  // Where nothing guards the namespace, or nobody knows what does, that is what is said.
+  if (!policies?.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];
   const [preferred, ...more] = allowedBy(policies);
   const wanted = grant.spec?.credential ?? preferred;
   if (wanted !== undefined && (wanted === preferred || more.includes(wanted))) return [];

@@ -41,6 +41,11 @@ describe('the guardrails', () => {
       'Pending PolicyInvalid',
     ],
     [
+      'says of a policy that cannot be read nothing but that',
+      guardedBy([policy({ deny: 'everything' })]),
+      'Pending PolicyInvalid',
+    ],
+    [
       'grants nothing where no policy lets a credential be used',
       guardedBy([policy({ credentials: undefined })]),
       'Pending CredentialNotAllowed',
