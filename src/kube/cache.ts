@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { messageOf } from '../text.ts';
 import { parseObject } from './answers.ts';
+import { CacheHandlers } from './cache-handlers.ts';
 import { CacheIndex } from './cache-index.ts';
 import type { Client, Selection } from './client.ts';
 import { HeldEvents } from './held-events.ts';
@@ -26,8 +27,6 @@ export type CacheEvent<T extends KubeObject> = {
 };
 
 type CacheTimes = ReflectorTimes & { usualAbsenceMs: number };
-
-type Handler<T extends KubeObject> = (event: CacheEvent<T>) => void;
 
 const sliceMs = 5;
 
@@ -60,7 +59,7 @@ export class Cache<T extends KubeObject> {
   readonly #times: Partial<CacheTimes> | undefined;
   readonly #objects = new Map<string, T>();
   readonly #indexes = new Map<string, CacheIndex<T>>();
-  readonly #handlers: Handler<T>[] = [];
+  readonly #handlers: CacheHandlers<T>;
   readonly #synced = Promise.withResolvers<void>();
   /** Uids of what `forget` dropped, until the watch says so too. */
   readonly #gone = new Map<string, string>();
@@ -96,6 +95,7 @@ export class Cache<T extends KubeObject> {
     this.#trim = options.trim ?? ((object) => object);
     this.#log = options.log;
     this.#times = options.times;
+    this.#handlers = new CacheHandlers({ resource: this.resource, log: this.#log, metrics: this.#client.metrics });
     for (const [name, valuesOf] of Object.entries(options.indexes ?? {})) {
       this.#indexes.set(name, new CacheIndex(valuesOf));
     }
@@ -201,9 +201,7 @@ export class Cache<T extends KubeObject> {
    * handler throws is logged and stops nothing.
    */
   subscribe(handler: (event: CacheEvent<T>) => void): void {
-    this.#handlers.push(handler);
-    for (const object of this.#objects.values())
-      this.#call(handler, { type: 'added', object, initial: true, own: false });
+    this.#handlers.add(handler, this.#objects.values());
   }
 
   /**
@@ -359,10 +357,10 @@ export class Cache<T extends KubeObject> {
     this.#objects.set(key, object);
     this.#revision += 1;
     if (previous) {
-      this.#emit({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
+      this.#handlers.tell({ type: 'updated', object, previous, initial: !this.#hasSynced, own });
     } else {
       this.#client.metrics?.cached(this.resource.plural, 1);
-      this.#emit({ type: 'added', object, initial: !this.#hasSynced, own });
+      this.#handlers.tell({ type: 'added', object, initial: !this.#hasSynced, own });
     }
   }
 
@@ -373,31 +371,6 @@ export class Cache<T extends KubeObject> {
     this.#revision += 1;
     for (const index of this.#indexes.values()) index.remove(key, previous);
     this.#client.metrics?.cached(this.resource.plural, -1);
-    this.#emit({ type: 'deleted', object: last ?? previous, previous, initial: false, own });
-  }
-
-  #emit(event: CacheEvent<T>): void {
-    for (const handler of this.#handlers) this.#call(handler, event);
-  }
-
-  #call(handler: Handler<T>, event: CacheEvent<T>): void {
-    const failed = (error: unknown): void => {
-      this.#client.metrics?.handlerFailed(this.resource.plural);
-      const { namespace, name } = event.object.metadata;
-      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#log.error('a handler of cache events failed', {
-        resource: resourceName(this.resource),
-        namespace,
-        name,
-        error: message,
-      });
-    };
-    try {
-      const result: unknown = handler(event);
-      // An async handler is no contract here, but its rejection would end the process.
-      if (result instanceof Promise) result.catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    this.#handlers.tell({ type: 'deleted', object: last ?? previous, previous, initial: false, own });
   }
 }
