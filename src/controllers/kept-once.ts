@@ -7,14 +7,14 @@ import { SharedValues } from '../kube/shared-values.ts';
 
 /** Gives each object back with those parts of it replaced by equal ones of others. */
 export function keepOnce() {
-  const stamps = new SharedValues<ParsedGrant['stamps']>();
+  const stamps = new SharedValues<NonNullable<ParsedGrant['stamps']>>();
   const permissions = new SharedValues<NonNullable<ParsedGrant['spec']>['permissions']>();
-  const gates = new SharedValues<ParsedGrant['status']['gates']>();
+  const gates = new SharedValues<NonNullable<ParsedGrant['status']['gates']>>();
   const agents = new SharedValues<NonNullable<ParsedReceipt['spec']>['agent']>();
   const tasks = new SharedValues<NonNullable<ParsedReceipt['spec']>['task']>();
   const access = new SharedValues<NonNullable<ParsedReceipt['spec']>['access']>();
   const rules = new SharedValues<Role['rules']>();
-  const subjects = new SharedValues<RoleBinding['subjects']>();
+  const subjects = new SharedValues<NonNullable<RoleBinding['subjects']>>();
   return {
     inGrant(grant: ParsedGrant): ParsedGrant {
       const { spec, status } = grant;
@@ -36,6 +36,7 @@ export function keepOnce() {
       return { ...receipt, spec: { ...spec, ...shared } };
     },
     inRole: (role: Role): Role => ({ ...role, rules: rules.share(role.rules) }),
-    inBinding: (binding: RoleBinding): RoleBinding => ({ ...binding, subjects: subjects.share(binding.subjects) }),
+    inBinding: (binding: RoleBinding): RoleBinding =>
+      binding.subjects ? { ...binding, subjects: subjects.share(binding.subjects) } : binding,
   };
 }
