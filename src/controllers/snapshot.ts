@@ -21,6 +21,7 @@ import { labelledSensitivity } from '../api/sensitivity.ts';
 import { concernedPlaces, type Place } from '../policy/access.ts';
 import { requesterCheck } from '../policy/authors.ts';
 import { doneWithout } from '../policy/dead-man.ts';
+import { once } from '../policy/once.ts';
 import { policiesByName, policiesSelecting } from '../policy/policies.ts';
 import { type ClusterView, isLive, type NamespaceView, type Snapshot } from '../policy/snapshot.ts';
 import {
@@ -166,26 +167,21 @@ function enablingRoles({ roleBindings, clusterRoleBindings }: Caches, place: Pla
 export function policiesOf({ policies, namespaces }: Caches, place: Place): ParsedPolicy[] {
   if (place === undefined) return policiesByName(policies.list());
   const { labels = NO_LABELS } = namespaces.get({ name: place })?.metadata ?? {};
-  let known = selected.get(policies);
+  let known = selecting.get(policies);
   if (known?.revision !== policies.revision) {
-    known = { revision: policies.revision, byLabels: new WeakMap() };
-    selected.set(policies, known);
+    const by = once((those: Labels) => policiesSelecting(policies.list(), those));
+    known = { revision: policies.revision, by };
+    selecting.set(policies, known);
   }
-  let found = known.byLabels.get(labels);
-  if (!found) {
-    found = policiesSelecting(policies.list(), labels);
-    known.byLabels.set(labels, found);
-  }
-  return found;
+  return known.by(labels);
 }
 
-const NO_LABELS = {};
+type Labels = Record<string, string>;
+
+const NO_LABELS: Labels = {};
 
 /** The policies that select a namespace by its labels, while none changes: one list, so that what is said of it is found once. */
-const selected = new WeakMap<
-  Caches['policies'],
-  { revision: number; byLabels: WeakMap<Record<string, string>, ParsedPolicy[]> }
->();
+const selecting = new WeakMap<Caches['policies'], { revision: number; by: (labels: Labels) => ParsedPolicy[] }>();
 
 /**
  * How many grants of the same agent hold access and come before this one. By their receipts, so that what is suspended counts;

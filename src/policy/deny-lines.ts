@@ -1,6 +1,7 @@
 // Which lines of `deny` can be about a rule at all, so that a grant is not held against each of dozens of lines.
 
 import type { PolicySpec } from '../api/policy.ts';
+import { once } from './once.ts';
 import type { PolicyRule } from './rules.ts';
 
 type Deny = NonNullable<PolicySpec['deny']>;
@@ -10,9 +11,6 @@ type Index = {
   /** Lines with a wildcard among their resources. */
   wild: number[];
 };
-
-/** Of lists that were parsed once and never change. */
-const indexes = new WeakMap<Deny, Index>();
 
 /** Calls `visit` with each line that may have something in common with the rule, once; the others have nothing. */
 export function eachLineAbout(deny: Deny, { resources = [] }: PolicyRule, visit: (line: number) => void): void {
@@ -29,9 +27,7 @@ export function eachLineAbout(deny: Deny, { resources = [] }: PolicyRule, visit:
 
 const NONE: number[] = [];
 
-function indexOf(deny: Deny): Index {
-  const known = indexes.get(deny);
-  if (known) return known;
+const indexOf = once((deny: Deny): Index => {
   const index: Index = { byResource: new Map(), wild: [] };
   for (const [line, { resources }] of deny.entries()) {
     if (resources.some((resource) => resource.includes('*'))) index.wild.push(line);
@@ -41,6 +37,5 @@ function indexOf(deny: Deny): Index {
       else index.byResource.set(resource, [line]);
     }
   }
-  indexes.set(deny, index);
   return index;
-}
+});

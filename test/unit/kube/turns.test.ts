@@ -31,10 +31,4 @@ describe('work in turns', () => {
     expect(seen[0]).to.be.lessThan(items.length);
     expect(seen.length).to.be.greaterThan(1);
   });
-
-  it('has nothing to do with no items', () => {
-    inTurns([], () => {
-      throw new Error('there is no item');
-    });
-  });
 });
