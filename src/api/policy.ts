@@ -243,6 +243,7 @@ export const policySpec = z.object({
     max: 8,
     atLeastOne:
       'name a credential that grants may use, such as Identity, or leave credentials out to say nothing of them',
+    distinct: 'each credential has one place in the order of preference: take out of credentials what is there twice',
   })
     .optional()
     .describe(

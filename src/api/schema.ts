@@ -174,17 +174,28 @@ export function duration(): z.ZodString {
   ]);
 }
 
-/** A list that one author owns as a whole (`atomic`); with `atLeastOne`, an empty one is refused with that message. */
-export function listOf<S extends z.ZodType>(item: S, o: { max: number; atLeastOne?: string }): z.ZodArray<S> {
+/**
+ * A list that one author owns as a whole (`atomic`). With `atLeastOne`, an empty one is refused with that message; with `distinct`, one
+ * that has the same scalar twice: what the API server says of a `set` names no remedy.
+ */
+export function listOf<S extends z.ZodType>(
+  item: S,
+  o: { max: number; atLeastOne?: string; distinct?: string },
+): z.ZodArray<S> {
   const list = z.array(item).max(o.max);
-  const message = o.atLeastOne;
-  const limited =
-    message === undefined
-      ? list
-      : ruled(list, [
-          { cel: 'self.size() > 0', message, reason: 'FieldValueRequired', holds: (value) => value.length > 0 },
-        ]);
-  return limited.meta({ 'x-kubernetes-list-type': 'atomic' });
+  const rules: Rule<z.output<S>[]>[] = [];
+  if (o.atLeastOne !== undefined) {
+    const message = o.atLeastOne;
+    rules.push({ cel: 'self.size() > 0', message, reason: 'FieldValueRequired', holds: (value) => value.length > 0 });
+  }
+  if (o.distinct !== undefined) {
+    rules.push({
+      cel: 'self.all(one, self.exists_one(other, other == one))',
+      message: o.distinct,
+      holds: (value) => new Set(value).size === value.length,
+    });
+  }
+  return (rules.length === 0 ? list : ruled(list, rules)).meta({ 'x-kubernetes-list-type': 'atomic' });
 }
 
 /** A map from strings to values of one kind. */

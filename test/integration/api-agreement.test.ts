@@ -1,10 +1,12 @@
 // zod and the CRDs say the same: what one accepts the other accepts, tried on generated specs against the real API server.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { agentGrants, parseGrant } from '../../src/api/grant.ts';
+import { agentGrants } from '../../src/api/grant.ts';
 import { agentIdentities, parseIdentity } from '../../src/api/identity.ts';
 import { API_VERSION } from '../../src/api/names.ts';
+import { agentPolicies } from '../../src/api/policy.ts';
 import { ApiError, type Client, pathOf } from '../../src/kube/client.ts';
+import type { KubeObject, Resource } from '../../src/kube/object.ts';
 import { type KindsCluster, startKindsCluster } from './kinds-cluster.ts';
 
 const seldom = <T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
@@ -157,6 +159,29 @@ const identity = fc.record({
   ),
   expiresAt: optional(time),
 });
+const policy = fc.record({
+  namespaceSelector: present(
+    fc.record({
+      matchExpressions: optional(
+        list(
+          fc.record({
+            key: present(seldom(fc.constantFrom('team', 'kubernetes.io/metadata.name'), odd)),
+            operator: present(fc.constantFrom('In', 'NotIn', 'Exists', 'DoesNotExist')),
+            values: optional(list(seldom(fc.constantFrom('a', 'demo'), odd), 32)),
+          }),
+          16,
+        ),
+      ),
+    }),
+  ),
+  limits: optional(fc.record({ maxGrantDuration: optional(duration) })),
+  // Each good list is short: what has two of them has one of them twice.
+  credentials: optional(
+    fc.oneof(fc.constant(['Identity']), list(fc.constantFrom('Identity', 'Identity', 'Gateway'), 8)),
+  ),
+  requesterCheck: optional(fc.constantFrom('Continuous', 'AtIssue', 'Off', 'Off', 'Never')),
+  freeze: optional(fc.record({ reason: present(seldom(fc.constant('an incident'), odd)) })),
+});
 
 describe('the schema on the API server accepts exactly what zod accepts', () => {
   let kinds: KindsCluster;
@@ -179,21 +204,18 @@ describe('the schema on the API server accepts exactly what zod accepts', () => 
     }
   }
 
-  function agree(
-    kind: string,
-    arbitrary: fc.Arbitrary<unknown>,
-    ask: (value: object) => Promise<string | undefined>,
-    parse: (value: unknown) => { invalid?: string },
-  ) {
+  function agree(resource: Resource<KubeObject & { invalid?: string }>, arbitrary: fc.Arbitrary<unknown>) {
+    const { kind, namespaced } = resource;
+    const namespace = namespaced ? 'default' : undefined;
     return async () => {
       const counts = { accepted: 0, refused: 0 };
       await fc.assert(
         fc.asyncProperty(arbitrary, async (spec) => {
           const value = JSON.parse(
-            JSON.stringify({ apiVersion: API_VERSION, kind, metadata: { name: 'random', namespace: 'default' }, spec }),
+            JSON.stringify({ apiVersion: API_VERSION, kind, metadata: { name: 'random', namespace }, spec }),
           );
-          const server = await ask(value);
-          const zod = parse(value).invalid;
+          const server = await verdict(pathOf(resource, namespace), value);
+          const zod = resource.parse(value).invalid;
           if (server === undefined) counts.accepted++;
           else counts.refused++;
           expect(server === undefined, `server: ${server ?? 'accepted'}; zod: ${zod ?? 'accepted'}`).to.equal(
@@ -233,12 +255,7 @@ describe('the schema on the API server accepts exactly what zod accepts', () => 
     }
   });
 
-  it(
-    'for grants',
-    agree('AgentGrant', grant, (value) => verdict(pathOf(agentGrants, 'default'), value), parseGrant),
-  );
-  it(
-    'for identities',
-    agree('AgentIdentity', identity, (value) => verdict(pathOf(agentIdentities, 'default'), value), parseIdentity),
-  );
+  it('for grants', agree(agentGrants, grant));
+  it('for identities', agree(agentIdentities, identity));
+  it('for policies', agree(agentPolicies, policy));
 });

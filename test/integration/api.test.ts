@@ -283,6 +283,16 @@ describe('the kinds on the API server', () => {
         policy({ limits: { maxGrantDuration: '0s' } }),
         'spec.limits.maxGrantDuration: .*like 90s',
       ],
+      [
+        'a list of credentials without any',
+        policy({ credentials: [] }),
+        'spec.credentials: Required value: name a credential that grants may use, such as Identity',
+      ],
+      [
+        'a credential that is listed twice',
+        policy({ credentials: ['Identity', 'Identity'] }),
+        'spec.credentials: Invalid value: .*take out of credentials what is there twice',
+      ],
       ['an unknown field in a policy', policy({ denny: [] }), 'unknown field "spec.denny"'],
     ];
     for (const [what, value, expected] of cases) {

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseGrant } from '../../../src/api/grant.ts';
 import { parseIdentity } from '../../../src/api/identity.ts';
+import { parsePolicy } from '../../../src/api/policy.ts';
 import { parseReceipt } from '../../../src/api/receipt.ts';
 import { specHash } from '../../../src/api/request.ts';
 
@@ -125,6 +126,19 @@ describe('a stored identity', () => {
   }
 });
 
+describe('a stored policy', () => {
+  const invalid = (change: object) => parsePolicy({ metadata, spec: { namespaceSelector: {}, ...change } }).invalid;
+
+  it('has each credential once in its order of preference, or leaves it out', () => {
+    expect(invalid({ credentials: ['Identity'] })).to.equal(undefined);
+    expect(invalid({})).to.equal(undefined);
+    expect(invalid({ credentials: ['Identity', 'Identity'] })).to.equal(
+      'spec.credentials: each credential has one place in the order of preference: take out of credentials what is there twice',
+    );
+    expect(invalid({ credentials: [] })).to.match(/^spec\.credentials: name a credential that grants may use/);
+  });
+});
+
 describe('parsing', () => {
   it('never throws, whatever is stored', () => {
     const anything = fc.oneof(
@@ -134,7 +148,7 @@ describe('parsing', () => {
     );
     fc.assert(
       fc.property(anything, (value) => {
-        for (const parse of [parseGrant, parseIdentity, parseReceipt]) {
+        for (const parse of [parseGrant, parseIdentity, parsePolicy, parseReceipt]) {
           const parsed = parse(value);
           expect(parsed.spec === undefined).to.equal(parsed.invalid !== undefined);
         }
