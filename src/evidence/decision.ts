@@ -1,8 +1,10 @@
 // The record of a decision about a grant: what was decided, why, and on which versions of everything it rests on. No I/O.
 
 import { createHash } from 'node:crypto';
+import type { Credential } from '../api/credential.ts';
 import type { Answer } from '../cel/question.ts';
 import { keyOf } from '../kube/object.ts';
+import { credentialOf } from '../policy/credentials.ts';
 import type { Verdict } from '../policy/decide.ts';
 import type { Told as Finding } from '../policy/finding.ts';
 import { timestamp } from '../policy/schedule.ts';
@@ -25,6 +27,8 @@ export type DecisionRecord = {
   warnings: Told[];
   gates: Verdict['gates'];
   expiresAt: string | undefined;
+  /** By which the agent may prove itself under the grant; undefined where policies let it use none. */
+  credential: Credential | undefined;
   inputs: {
     identity: Version | undefined;
     /** When the agent was certified last, if ever. */
@@ -68,6 +72,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
     warnings: verdict.warnings.map(told),
     gates: verdict.gates,
     expiresAt: verdict.term && timestamp(verdict.term.end),
+    credential: credentialOf(snapshot),
     inputs: {
       identity: identity && version(identity),
       certifiedAt: identity?.status.certifiedAt,

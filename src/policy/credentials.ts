@@ -1,10 +1,12 @@
 // Which credential a grant gets: one that the policies of its own namespace list, since it is there that the agent proves itself.
 
+import type { Credential } from '../api/credential.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** What each of these lists has, in the order of the first; nothing where there is no list. */
 export function inEach<C>([first = [], ...others]: C[][]): C[] {
@@ -12,19 +14,31 @@ export function inEach<C>([first = [], ...others]: C[][]): C[] {
 }
 
 const allowedBy = once((policies: ParsedPolicy[]) =>
-  inEach(policies.filter(isEnforced).flatMap(({ spec }) => (spec?.credentials ? [spec.credentials] : []))),
+  // What one says that can't be read, nobody knows.
+  policies.every(({ spec }) => spec)
+    ? inEach(policies.filter(isEnforced).flatMap(({ spec }) => (spec?.credentials ? [spec.credentials] : [])))
+    : [],
 );
 
+function policiesOf({ grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>): ParsedPolicy[] {
+  return namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
+}
+
+/** The credential that a grant may use: the one that it names, or the first that its policies let be used; undefined where they don't. */
+export function credentialOf(input: Pick<Snapshot, 'grant' | 'namespaces'>): Credential | undefined {
+  const { spec } = input.grant;
+  const { credential: named } = spec ?? {};
+  return spec && allowedBy(policiesOf(input)).find((each) => named === undefined || each === named);
+}
+
 /** What stands against the grant since no credential may be used for it, or not the one that it names. */
-export function credentialFindings({ grant, namespaces }: GateInput): Finding[] {
-  const { namespace = '' } = grant.metadata;
-  const { policies } = namespaces.get(namespace) ?? {};
+export function credentialFindings(input: GateInput): Finding[] {
+  const { namespace } = input.grant.metadata;
+  const policies = policiesOf(input);
   // Where nothing guards the namespace, or nobody knows what does, that is what is said.
-  if (!policies?.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];
-  const [preferred, ...more] = allowedBy(policies);
-  const wanted = grant.spec?.credential ?? preferred;
-  if (wanted !== undefined && (wanted === preferred || more.includes(wanted))) return [];
-  const name = wanted ?? 'Identity';
+  if (!policies.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];
+  if (credentialOf(input) !== undefined) return [];
+  const name = input.grant.spec?.credential ?? 'Identity';
   return [
     finding({
       reason: 'CredentialNotAllowed',

@@ -13,6 +13,7 @@ const line = z.object({
   grant: z.string(),
   uid: z.string(),
   phase: z.string(),
+  credential: z.string().optional(),
   reasons: z.array(
     z.object({
       gate: z.string().optional(),
@@ -71,7 +72,7 @@ describe('a decision about a grant', function () {
     });
     expect(first?.reasons[0]).to.include({ gate: 'agent', reason: 'AgentNotFound' });
     const last = records.at(-1);
-    expect(last).to.include({ phase: 'Active', decision: given.status.decision?.id });
+    expect(last).to.include({ phase: 'Active', credential: 'Identity', decision: given.status.decision?.id });
     const identity = await stage().admin.get(agentIdentities, { namespace, name: 'triage' });
     expect(last?.inputs.identity).to.include({ uid: identity.metadata.uid, generation: identity.metadata.generation });
     expect(last?.inputs.policies.map(({ name }) => name)).to.deep.equal(['default']);

@@ -2,6 +2,7 @@
 
 import { expect } from 'chai';
 import { GATES } from '../../../src/api/gates.ts';
+import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import { grantStatus, saysSo } from '../../../src/controllers/grant-status.ts';
 import { decisionRecord } from '../../../src/evidence/decision.ts';
 import { decide } from '../../../src/policy/decide.ts';
@@ -67,6 +68,25 @@ describe('the record of a decision', () => {
     expect(inputs.namespaces).to.deep.equal([
       { name: 'team-a', enabled: true, terminating: false, acceptsGrantsFrom: [], data: undefined },
     ]);
+  });
+
+  it('names the credential that the policies of its own namespace let it use, and none where nobody lets it, or knows', () => {
+    const told = (own: ParsedPolicy[], o: Partial<Snapshot> = {}) => {
+      const other = namespace({ policies: [policy({})] });
+      const namespaces = new Map([
+        ['team-a', namespace({ policies: own })],
+        ['team-b', other],
+      ]);
+      const input = snapshot({ namespaces, ...o });
+      return decisionRecord(input, decide(input)).credential;
+    };
+    const silent = policy({ credentials: undefined }, 'silent');
+    expect(told([policy({})])).to.equal('Identity');
+    expect(told([silent, policy({})], { grant: grant({ spec: { credential: 'Identity' } }) })).to.equal('Identity');
+    expect(told([silent])).to.equal(undefined);
+    expect(told([silent, policy({ enforcement: 'Warn' }, 'trial')])).to.equal(undefined);
+    expect(told([policy({}), policy({ credentials: [] }, 'unreadable')])).to.equal(undefined);
+    expect(told([policy({})], { grant: grant({ spec: { permissions: 'all' } }) })).to.equal(undefined);
   });
 
   it('has the same id for the same decision on the same inputs, and another one otherwise', () => {
