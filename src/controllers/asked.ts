@@ -3,9 +3,9 @@
 import type { Evaluator } from '../cel/evaluator.ts';
 import { requestedAccess } from '../policy/access.ts';
 import { holdersOf } from '../policy/authors.ts';
-import type { Verdict } from '../policy/decide.ts';
 import { finding } from '../policy/finding.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
+import type { Verdict } from '../policy/verdict.ts';
 import { messageOf } from '../text.ts';
 import type { AuthorCheck } from './authors.ts';
 import { askReviewers } from './reviewers.ts';

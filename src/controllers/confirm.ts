@@ -7,8 +7,8 @@ import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { agentReceipts } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
-import type { Verdict } from '../policy/decide.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
+import type { Verdict } from '../policy/verdict.ts';
 import type { Cluster } from './cluster.ts';
 
 /** Takes the receipt on which a grant rests into the cache, where that doesn't have it. */

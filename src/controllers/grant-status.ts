@@ -8,10 +8,10 @@ import { type ConditionStatus, setCondition } from '../kube/conditions.ts';
 import { isRecord } from '../kube/json.ts';
 import type { Job } from '../kube/kinds.ts';
 import type { Approval } from '../policy/approvals.ts';
-import type { Verdict } from '../policy/decide.ts';
 import { sentenceOf, type Told } from '../policy/finding.ts';
 import { type Term, timestamp } from '../policy/schedule.ts';
 import type { Refusal } from '../policy/snapshot.ts';
+import type { Verdict } from '../policy/verdict.ts';
 import { printable, printableUser } from '../text.ts';
 
 /** Where a grant stands in the cluster, which may be short of what was decided. */

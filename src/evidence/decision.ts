@@ -5,10 +5,10 @@ import type { Credential } from '../api/credential.ts';
 import type { Answer } from '../cel/question.ts';
 import { keyOf } from '../kube/object.ts';
 import { credentialOf } from '../policy/credentials.ts';
-import type { Verdict } from '../policy/decide.ts';
 import type { Told as Finding } from '../policy/finding.ts';
 import { timestamp } from '../policy/schedule.ts';
 import type { Snapshot } from '../policy/snapshot.ts';
+import type { Verdict } from '../policy/verdict.ts';
 
 /** An object that a decision rests on, in the version that was looked at. */
 type Version = { name: string; uid: string; generation?: number };

@@ -7,22 +7,15 @@
 
 import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
-import { type Access, describePlace, describeRule, type Place, READING } from './access.ts';
+import type { Access } from './access.ts';
 import { credentialFindings } from './credentials.ts';
-import { eachLineAbout } from './deny-lines.ts';
 import { type Finding, finding } from './finding.ts';
-import { isForbidden } from './forbidden.ts';
 import type { GateInput } from './gates.ts';
-import { once, onceForBoth } from './once.ts';
-import { overlap, wildParts } from './overlap.ts';
-import { covers, type PolicyRule } from './rules.ts';
+import { denied, unnamed, wildcards } from './policy-lines.ts';
 import { milliseconds } from './schedule.ts';
 import { selects } from './selector.ts';
 import { aboveLimit } from './sensitivity.ts';
 import { type Snapshot, viewOf } from './snapshot.ts';
-
-/** How many lines of policies are named that refuse a grant: one that asks for everything meets them all. */
-const MOST_DENIALS = 24;
 
 /** Everything that enforced policies have against the grant; empty when they let it pass. */
 export function policyGate(input: GateInput): Finding[] {
@@ -72,7 +65,8 @@ export function policiesByName(policies: ParsedPolicy[]): ParsedPolicy[] {
   return [...policies].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
-type Which = (policy: ParsedPolicy) => boolean;
+/** Some of the policies. */
+export type Which = (policy: ParsedPolicy) => boolean;
 
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
@@ -209,135 +203,4 @@ function strictest(policies: ParsedPolicy[], limit: (spec: PolicySpec) => number
     if (value && (!found || value < found.value)) found = { policy: metadata.name, value };
   }
   return found;
-}
-
-function denied(input: GateInput, which: Which): Finding[] {
-  const own = input.namespaces.get(input.grant.metadata.namespace ?? '')?.policies ?? NONE;
-  const findings: Finding[] = [];
-  for (const { namespace, rules } of input.access) {
-    const target = viewOf(input, namespace)?.policies ?? NONE;
-    const allowed = allowedIn(input, namespace);
-    const asked = grantable(rules);
-    const known = new Set(own === target ? [] : own.map(({ metadata }) => metadata.name));
-    const others = meeting(target, asked).filter(({ policy }) => !known.has(policy.metadata.name));
-    for (const { policy, line, entry, met } of own === target ? others : [...meeting(own, asked), ...others]) {
-      if (!which(policy)) continue;
-      const { why, unlessAllowed } = entry;
-      const hits = met
-        .flatMap((rule) => overlap(rule, entry) ?? [])
-        .filter((hit) => !unlessAllowed || !covers(allowed, [hit]).covered);
-      if (hits.length === 0) continue;
-      const { name } = policy.metadata;
-      findings.push(
-        finding({
-          reason: 'DeniedByPolicy',
-          policy: name,
-          line: `spec.deny[${line}]`,
-          what: `in ${describePlace(namespace)} AgentPolicy ${name} refuses ${hits.slice(0, 3).map(describeRule).join('; ')} (spec.deny[${line}]: ${why})`,
-          remedy: unlessAllowed
-            ? `ask for less, or ${allowing(input, namespace)}`
-            : 'ask for less: nothing lifts this line',
-          by: unlessAllowed ? ['Requester', 'PolicyAdmin'] : ['Requester'],
-        }),
-      );
-    }
-  }
-  return findings.slice(0, MOST_DENIALS);
-}
-
-const NONE: ParsedPolicy[] = [];
-
-/** A line of `deny` that has something in common with some of the rules of a grant. */
-type Met = { policy: ParsedPolicy; line: number; entry: NonNullable<PolicySpec['deny']>[number]; met: PolicyRule[] };
-
-/** Each such line of these policies, in their order. */
-const meeting = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): Met[] =>
-  policies.flatMap((policy) => {
-    const deny = policy.spec?.deny ?? [];
-    const lines = new Map<number, Met>();
-    for (const rule of rules) {
-      eachLineAbout(deny, rule, (line) => {
-        const entry = deny[line];
-        if (!entry || !overlap(rule, entry)) return;
-        const known = lines.get(line);
-        if (known) known.met.push(rule);
-        else lines.set(line, { policy, line, entry, met: [rule] });
-      });
-    }
-    return [...lines.values()].sort((a, b) => a.line - b.line);
-  }),
-);
-
-/**
- * Only those who guard a namespace lift what is refused in it. In the whole cluster, where every policy refuses, those of the grant's
- * own namespace lift, by lines that say so.
- */
-function allowedIn(input: GateInput, place: Place): PolicyRule[] {
-  const { policies = NONE } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
-  return allowLines(policies)[place === undefined ? 'cluster' : 'namespaces'];
-}
-
-const allowLines = once((policies: ParsedPolicy[]): { namespaces: PolicyRule[]; cluster: PolicyRule[] } => {
-  const lines = policies.filter(isEnforced).flatMap(({ spec }) => spec?.allow ?? []);
-  return {
-    namespaces: lines.filter(({ scope }) => scope !== 'Cluster'),
-    cluster: lines.filter(({ scope }) => scope === 'Cluster').map(readingUnlessNamed),
-  };
-});
-
-/** What writes in every namespace at once is named verb by verb: a wildcard stands for reading. */
-function readingUnlessNamed(line: PolicyRule): PolicyRule {
-  if (!line.verbs.includes('*')) return line;
-  return { ...line, verbs: [...READING, ...line.verbs.filter((verb) => verb !== '*')] };
-}
-
-/** What holds in the whole cluster is handed out only where a policy says so, rule by rule. */
-function unnamed(input: GateInput): Finding[] {
-  const rules = input.access.flatMap((entry) => (entry.namespace === undefined ? grantable(entry.rules) : []));
-  if (rules.length === 0) return [];
-  const allowed = allowedIn(input, undefined);
-  const refused = rules.filter((rule) => !covers(allowed, [rule]).covered);
-  if (refused.length === 0) return [];
-  const writes = refused.some(({ verbs }) => verbs.some((verb) => !READING.includes(verb)));
-  const note = writes ? ' (verbs that write one by one: * stands for reading there)' : '';
-  return [
-    finding({
-      reason: 'ClusterScopeRefused',
-      what: `in the whole cluster no AgentPolicy allows by name ${refused.slice(0, 3).map(describeRule).join('; ')}`,
-      remedy: `ask for it in namespaces, or ${allowing(input, undefined)}${note}`,
-      by: ['Requester', 'PolicyAdmin'],
-    }),
-  ];
-}
-
-/** What hallpass itself refuses, whatever policies say, needs no further reason, least of all one with another remedy. */
-const grantable = once((rules: Access['rules']): PolicyRule[] =>
-  rules.some(isForbidden) ? rules.filter((rule) => !isForbidden(rule)) : rules,
-);
-
-const wildPartsOf = once((rules: PolicyRule[]) => rules.flatMap(wildParts));
-
-/** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
-function wildcards(input: GateInput): Finding[] {
-  return input.access.flatMap(({ namespace, rules }): Finding[] => {
-    const wild = wildPartsOf(grantable(rules));
-    if (wild.length === 0) return [];
-    const allowed = allowedIn(input, namespace);
-    const refused = wild.filter((part) => !covers(allowed, [part]).covered);
-    if (refused.length === 0) return [];
-    return [
-      finding({
-        reason: 'WildcardRefused',
-        what: `in ${describePlace(namespace)} no AgentPolicy allows the wildcard in ${refused.slice(0, 3).map(describeRule).join('; ')}`,
-        remedy: `name what is needed, or ${allowing(input, namespace)}`,
-        by: ['Requester', 'PolicyAdmin'],
-      }),
-    ];
-  });
-}
-
-function allowing({ grant }: GateInput, place: Place): string {
-  const scope = place === undefined ? ', with scope: Cluster,' : '';
-  const namespace = place ?? grant.metadata.namespace;
-  return `have whoever maintains AgentPolicies add it to spec.allow${scope} of one that selects ${namespace}`;
 }

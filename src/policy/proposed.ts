@@ -8,10 +8,11 @@ import { type ParsedPolicy, parsePolicy } from '../api/policy.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
 import type { Answers, Question } from '../cel/question.ts';
 import { concernedPlaces } from './access.ts';
-import { decide, type Verdict } from './decide.ts';
+import { decide } from './decide.ts';
 import { policiesByName, policiesSelecting } from './policies.ts';
 import type { PolicyRule } from './rules.ts';
 import type { ClusterView, NamespaceView, Snapshot } from './snapshot.ts';
+import type { Verdict } from './verdict.ts';
 
 /** What is known of a namespace. */
 export type KnownNamespace = {

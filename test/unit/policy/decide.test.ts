@@ -1,7 +1,8 @@
 // The decision about a grant, one rule a line.
 
 import { expect } from 'chai';
-import { decide, PENDING_LIMIT, RESTORE_DELAY } from '../../../src/policy/decide.ts';
+import { decide, RESTORE_DELAY } from '../../../src/policy/decide.ts';
+import { PENDING_LIMIT } from '../../../src/policy/endings.ts';
 import type { Snapshot } from '../../../src/policy/snapshot.ts';
 import { grant, identity, live, MINUTE, NOON, namespace, policy, readPods, receipt, snapshot } from './snapshots.ts';
 
