@@ -165,14 +165,15 @@ function enablingRoles({ roleBindings, clusterRoleBindings }: Caches, place: Pla
 
 /** The policies that select a namespace, or all of them for the whole cluster; by name. */
 export function policiesOf({ policies, namespaces }: Caches, place: Place): ParsedPolicy[] {
-  if (place === undefined) return policiesByName(policies.list());
-  const { labels = NO_LABELS } = namespaces.get({ name: place })?.metadata ?? {};
   let known = selecting.get(policies);
   if (known?.revision !== policies.revision) {
-    const by = once((those: Labels) => policiesSelecting(policies.list(), those));
-    known = { revision: policies.revision, by };
+    const all = policiesByName(policies.list());
+    const by = once((those: Labels) => policiesSelecting(all, those));
+    known = { revision: policies.revision, all, by };
     selecting.set(policies, known);
   }
+  if (place === undefined) return known.all;
+  const { labels = NO_LABELS } = namespaces.get({ name: place })?.metadata ?? {};
   return known.by(labels);
 }
 
@@ -180,8 +181,11 @@ type Labels = Record<string, string>;
 
 const NO_LABELS: Labels = {};
 
-/** The policies that select a namespace by its labels, while none changes: one list, so that what is said of it is found once. */
-const selecting = new WeakMap<Caches['policies'], { revision: number; by: (labels: Labels) => ParsedPolicy[] }>();
+/** All policies, and those that select a namespace by its labels: one list each while none changes, so that what is said of it is found once. */
+const selecting = new WeakMap<
+  Caches['policies'],
+  { revision: number; all: ParsedPolicy[]; by: (labels: Labels) => ParsedPolicy[] }
+>();
 
 /**
  * How many grants of the same agent hold access and come before this one. By their receipts, so that what is suspended counts;

@@ -2,10 +2,11 @@
 
 import { serviceAccountOf } from '../api/names.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
-import { answering, pipelineLines } from './authors.ts';
+import { answering, pipelineLines, withPipelines } from './authors.ts';
 import { appliesTo } from './conditions.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
+import { once } from './once.ts';
 import {
   formalProblem,
   nameOf,
@@ -74,7 +75,7 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
 
 /** What these policies want approved: by their own lines, and since a pipeline wrote it. */
 function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
-  const lines = policies
+  const lines = withApprovals(policies)
     .flatMap((policy) =>
       (policy.spec?.approvals ?? []).map((approval, at) => ({
         policy: policy.metadata.name,
@@ -87,10 +88,12 @@ function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
   return [...lines, ...wantedOfPipelines(input, policies)];
 }
 
+const withApprovals = once((policies: ParsedPolicy[]) => policies.filter(({ spec }) => spec?.approvals?.length));
+
 /** One entry that doesn't waive the review is enough, of those by which the agent's owner answers for a pipeline, if any do. */
 function wantedOfPipelines(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
   const { stamps } = input.grant;
-  if (!stamps) return [];
+  if (!stamps || withPipelines(policies).length === 0) return [];
   const wanted = new Map<string, Wanted>();
   for (const author of [stamps.creator, stamps.requester]) {
     const lines = pipelineLines(input, author, (policy) => policies.includes(policy));

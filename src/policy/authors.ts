@@ -2,11 +2,12 @@
 // who is a pipeline, the group that owns the agent.
 
 import { serviceAccountOf } from '../api/names.ts';
-import { type PolicySpec, SYSTEM_PREFIX } from '../api/policy.ts';
+import { type ParsedPolicy, type PolicySpec, SYSTEM_PREFIX } from '../api/policy.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { listed } from '../text.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
+import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
 import type { Snapshot } from './snapshot.ts';
 import { subjectKey } from './standing.ts';
@@ -27,15 +28,18 @@ const STRICTNESS: RequesterCheck[] = ['Off', 'AtIssue', 'Continuous'];
 
 /** The strictest that the enforced policies of all places concerned say; one that says nothing, or can't be read, is strict. */
 export function requesterCheck({ namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>): RequesterCheck {
-  let strictest = -1;
-  for (const { policies } of cluster ? [...namespaces.values(), cluster] : namespaces.values()) {
-    for (const policy of policies) {
-      if (!isEnforced(policy)) continue;
-      strictest = Math.max(strictest, STRICTNESS.indexOf(policy.spec?.requesterCheck ?? 'Continuous'));
-    }
-  }
+  let strictest = cluster ? strictness(cluster.policies) : -1;
+  for (const { policies } of namespaces.values()) strictest = Math.max(strictest, strictness(policies));
   return STRICTNESS[strictest] ?? 'Continuous';
 }
+
+/** How strict these policies are together; below all else where none of them is enforced. */
+const strictness = once((policies: ParsedPolicy[]): number =>
+  Math.max(
+    -1,
+    ...policies.filter(isEnforced).map(({ spec }) => STRICTNESS.indexOf(spec?.requesterCheck ?? 'Continuous')),
+  ),
+);
 
 /** Whether the rights of the authors count now. */
 function authorsCount(input: GateInput): boolean {
@@ -63,17 +67,20 @@ export function pipelineLines(
   author: Stamp,
   which = isEnforced,
 ): PipelineLine[] {
-  const lines: PipelineLine[] = [];
-  for (const policy of namespaces.get(grant.metadata.namespace ?? '')?.policies ?? []) {
-    // Few have any, and this is asked at every decision.
-    if (!policy.spec?.pipelines?.length || !which(policy)) continue;
-    for (const [at, pipeline] of policy.spec.pipelines.entries()) {
-      const names = pipeline.subjects.some((subject) => isSubject(subject, author));
-      if (names) lines.push({ ...pipeline, policy: policy.metadata.name, line: `spec.pipelines[${at}]` });
-    }
-  }
-  return lines;
+  const policies = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
+  return withPipelines(policies).flatMap((policy) => {
+    if (!which(policy)) return [];
+    const lines = policy.spec?.pipelines?.map((pipeline, at) => ({
+      ...pipeline,
+      policy: policy.metadata.name,
+      line: `spec.pipelines[${at}]`,
+    }));
+    return lines?.filter(({ subjects }) => subjects.some((subject) => isSubject(subject, author))) ?? [];
+  });
 }
+
+/** Those of the policies that name any: few do, and they are asked at every decision. */
+export const withPipelines = once((policies: ParsedPolicy[]) => policies.filter(({ spec }) => spec?.pipelines?.length));
 
 /** Of these entries those that let the owner of the agent answer. A system: group never does, whatever a policy says. */
 export function answering({ identity }: Pick<Snapshot, 'identity'>, lines: PipelineLine[]): PipelineLine[] {

@@ -9,6 +9,7 @@ import type { Answer, Invalid, Question } from '../cel/question.ts';
 import { variablesOf } from './environment.ts';
 import { type Finding, finding, type Help } from './finding.ts';
 import type { GateInput } from './gates.ts';
+import { once } from './once.ts';
 import { expressionsIn, hasOutlasting, mayRead, type Reader, readBy, readHelp } from './signals-read.ts';
 
 type Asking = Omit<GateInput, 'answered'>;
@@ -71,10 +72,14 @@ function expressionsOf(input: Asking): [Reader, string[]][] {
   const { enforced, warning } = input.policies;
   const own = input.grant.spec?.conditions?.map(({ expression }) => expression) ?? [];
   const all: [Reader, string[]][] = [];
-  for (const policy of [...enforced, ...warning]) all.push([policy, expressionsIn(policy)]);
-  all.push([undefined, own]);
-  return all.filter(([, expressions]) => expressions.length > 0);
+  for (const policy of stating(enforced)) all.push([policy, expressionsIn(policy)]);
+  for (const policy of stating(warning)) all.push([policy, expressionsIn(policy)]);
+  if (own.length > 0) all.push([undefined, own]);
+  return all;
 }
+
+/** Those of the policies that state any expression. */
+const stating = once((policies: ParsedPolicy[]) => policies.filter((policy) => expressionsIn(policy).length > 0));
 
 /** Where the answer to an expression is found: one that reads signals may come to something else for each reader. */
 function keyOf(expression: string, reader: Reader): string {
@@ -88,12 +93,12 @@ function isAboutAgent({ identity }: Asking): boolean {
 /** What conditions of the grant and of enforced policies have against it. */
 export function conditionGate(input: GateInput): Finding[] {
   if (!isAboutAgent(input)) return [];
-  return [...ofGrant(input), ...input.policies.enforced.flatMap((policy) => ofPolicy(input, policy))];
+  return [...ofGrant(input), ...stating(input.policies.enforced).flatMap((policy) => ofPolicy(input, policy))];
 }
 
 /** What conditions of policies that only warn would have against it. */
 export function conditionWarnings(input: GateInput): Finding[] {
-  return isAboutAgent(input) ? input.policies.warning.flatMap((policy) => ofPolicy(input, policy)) : [];
+  return isAboutAgent(input) ? stating(input.policies.warning).flatMap((policy) => ofPolicy(input, policy)) : [];
 }
 
 function ofGrant(input: GateInput): Finding[] {
@@ -204,7 +209,7 @@ export function revocation(input: GateInput): Finding | undefined {
     const what = `its condition ${own.name} is no longer true, which ends it for good (onFalse: Revoke)`;
     return finding({ reason: 'ConditionFalse', what, ...again });
   }
-  for (const policy of input.policies.enforced) {
+  for (const policy of stating(input.policies.enforced)) {
     const { metadata, spec } = policy;
     const at = spec?.conditions?.findIndex((each) => revokes(input, each, policy)) ?? -1;
     const condition = spec?.conditions?.[at];

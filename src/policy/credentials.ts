@@ -35,9 +35,9 @@ export function credentialOf(input: Pick<Snapshot, 'grant' | 'namespaces'>): Cre
 export function credentialFindings(input: GateInput): Finding[] {
   const { namespace } = input.grant.metadata;
   const policies = policiesOf(input);
+  if (credentialOf(input) !== undefined) return [];
   // Where nothing guards the namespace, or nobody knows what does, that is what is said.
   if (!policies.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];
-  if (credentialOf(input) !== undefined) return [];
   const name = input.grant.spec?.credential ?? 'Identity';
   return [
     finding({

@@ -11,6 +11,7 @@ import type { Access } from './access.ts';
 import { credentialFindings } from './credentials.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
+import { once, onceForBoth } from './once.ts';
 import { denied, unnamed, wildcards } from './policy-lines.ts';
 import { milliseconds } from './schedule.ts';
 import { selects } from './selector.ts';
@@ -22,8 +23,8 @@ export function policyGate(input: GateInput): Finding[] {
   const policies = input.policies.enforced;
   return [
     ...unguarded(input),
-    ...policies.flatMap((policy) => unreadable(policy)),
-    ...policies.flatMap((policy) => frozen(policy)),
+    ...unreadable(policies),
+    ...frozen(policies),
     ...limited(input, policies),
     ...credentialFindings(input),
     ...tooSensitive(input, policies, isEnforced),
@@ -38,12 +39,13 @@ export function policyWarnings(input: GateInput): Finding[] {
   const { enforced, warning } = input.policies;
   if (warning.length === 0) return [];
   // What one says of namespaces without a label counts for the limits of all.
-  const refused = new Set(tooSensitive(input, enforced, isEnforced).map(({ message }) => message));
+  const sensitive = tooSensitive(input, joined(enforced, warning), isAny);
+  const refused = sensitive.length === 0 ? [] : tooSensitive(input, enforced, isEnforced);
   return [
-    ...warning.flatMap((policy) => frozen(policy)),
+    ...frozen(warning),
     ...limited(input, warning),
-    ...tooSensitive(input, [...enforced, ...warning], () => true).filter(({ message }) => !refused.has(message)),
-    ...denied(input, (policy) => !isEnforced(policy)),
+    ...sensitive.filter(({ message }) => refused.every((found) => found.message !== message)),
+    ...denied(input, onlyWarns),
   ];
 }
 
@@ -71,6 +73,10 @@ export type Which = (policy: ParsedPolicy) => boolean;
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
+const onlyWarns: Which = (policy) => !isEnforced(policy);
+
+const isAny: Which = () => true;
+
 /** The policies that a grant is held against, each once: those that refuse, and those that only warn. */
 export type Concerned = { enforced: ParsedPolicy[]; warning: ParsedPolicy[] };
 
@@ -79,28 +85,37 @@ export function concernedPolicies(
   snapshot: Pick<Snapshot, 'grant' | 'namespaces' | 'cluster'>,
   access: Access[],
 ): Concerned {
-  const places = new Set([snapshot.grant.metadata.namespace ?? '', ...access.map(({ namespace }) => namespace)]);
-  const enforced: ParsedPolicy[] = [];
-  const warning: ParsedPolicy[] = [];
-  for (const policy of each([...places].flatMap((place) => viewOf(snapshot, place)?.policies ?? []))) {
-    (isEnforced(policy) ? enforced : warning).push(policy);
+  const own = snapshot.grant.metadata.namespace ?? '';
+  let all = viewOf(snapshot, own)?.policies ?? NONE;
+  for (const { namespace } of access) {
+    const policies = viewOf(snapshot, namespace)?.policies ?? NONE;
+    if (policies !== all) all = joined(all, policies);
   }
-  return { enforced, warning };
+  return concerned(all);
 }
 
-/** Policies by their names, which are one object each. */
-function each(policies: ParsedPolicy[]): ParsedPolicy[] {
-  return [...new Map(policies.map((policy) => [policy.metadata.name, policy])).values()];
-}
+const NONE: ParsedPolicy[] = [];
+
+/** Both lists, each policy once, by their names: one list for the same two, so that what is said of it is found once. */
+const joined = onceForBoth((some: ParsedPolicy[], more: ParsedPolicy[]): ParsedPolicy[] => [
+  ...new Map([...some, ...more].map((policy) => [policy.metadata.name, policy])).values(),
+]);
+
+const concerned = once(
+  (policies: ParsedPolicy[]): Concerned => ({
+    enforced: policies.filter(isEnforced),
+    warning: policies.filter(onlyWarns),
+  }),
+);
 
 function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
   const own = grant.metadata.namespace ?? '';
-  const concerned = new Set([own, ...access.flatMap(({ namespace }) => namespace ?? [])]);
-  return [...concerned].flatMap((namespace): Finding[] => {
+  const others = access.flatMap(({ namespace = own }) => (namespace === own ? [] : namespace));
+  return [own, ...others].flatMap((namespace): Finding[] => {
     const view = namespaces.get(namespace);
     // Another gate says of a target that it isn't there. Of the own one, where it is none, nobody would, and its policies were skipped.
     const told = namespace !== own || access.some((entry) => entry.namespace === own);
-    if (view ? view.policies.some(isEnforced) : told) return [];
+    if (view ? concerned(view.policies).enforced.length > 0 : told) return [];
     return [
       finding({
         reason: 'NoPolicy',
@@ -112,40 +127,39 @@ function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
   });
 }
 
-function unreadable({ metadata, spec, invalid }: ParsedPolicy): Finding[] {
-  if (spec) return [];
-  return [
-    finding({
-      reason: 'PolicyInvalid',
-      policy: metadata.name,
-      line: 'spec',
-      what: `AgentPolicy ${metadata.name} is not valid (${invalid ?? 'unreadable'}), so that nobody knows what it would refuse`,
-      remedy: 'correct it',
-      by: ['PolicyAdmin'],
-    }),
-  ];
-}
+const unreadable = once((policies: ParsedPolicy[]): Finding[] =>
+  policies
+    .filter(({ spec }) => !spec)
+    .map(({ metadata, invalid }) =>
+      finding({
+        reason: 'PolicyInvalid',
+        policy: metadata.name,
+        line: 'spec',
+        what: `AgentPolicy ${metadata.name} is not valid (${invalid ?? 'unreadable'}), so that nobody knows what it would refuse`,
+        remedy: 'correct it',
+        by: ['PolicyAdmin'],
+      }),
+    ),
+);
 
-function frozen({ metadata, spec }: ParsedPolicy): Finding[] {
-  if (!spec?.freeze) return [];
-  return [
-    finding({
-      reason: 'Frozen',
-      policy: metadata.name,
-      line: 'spec.freeze',
-      what: `AgentPolicy ${metadata.name} has stopped all access (${spec.freeze.reason})`,
-      remedy: 'it comes back when spec.freeze is taken out',
-      by: ['PolicyAdmin'],
-    }),
-  ];
-}
+const frozen = once((policies: ParsedPolicy[]): Finding[] =>
+  policies.flatMap(({ metadata, spec }) =>
+    spec?.freeze
+      ? finding({
+          reason: 'Frozen',
+          policy: metadata.name,
+          line: 'spec.freeze',
+          what: `AgentPolicy ${metadata.name} has stopped all access (${spec.freeze.reason})`,
+          remedy: 'it comes back when spec.freeze is taken out',
+          by: ['PolicyAdmin'],
+        })
+      : [],
+  ),
+);
 
 function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policies: ParsedPolicy[]): Finding[] {
   const findings: Finding[] = [];
-  const longest = strictest(
-    policies,
-    ({ limits }) => limits?.maxGrantDuration && milliseconds(limits.maxGrantDuration),
-  );
+  const { longest, most } = limitsOf(policies);
   if (longest && term && term.end - term.start > longest.value) {
     const shrinks = atIssue && grant.spec?.validity.duration === undefined;
     const line = 'spec.limits.maxGrantDuration';
@@ -161,7 +175,6 @@ function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policie
       }),
     );
   }
-  const most = strictest(policies, ({ limits }) => limits?.maxActiveGrants);
   if (most && activeBefore >= most.value) {
     const line = 'spec.limits.maxActiveGrants';
     findings.push(
@@ -179,22 +192,30 @@ function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policie
 }
 
 function tooSensitive(input: GateInput, policies: ParsedPolicy[], counts: Which): Finding[] {
-  return policies.flatMap(({ metadata, spec }) => {
-    const limit = spec?.limits?.maxDataSensitivity;
-    if (limit === undefined) return [];
+  return limitsOf(policies).sensitivity.flatMap(({ policy, limit }) => {
     const line = 'spec.limits.maxDataSensitivity';
     return aboveLimit(input, limit, counts).map(({ namespace, level, from }) =>
       finding({
         reason: 'TooSensitive',
-        policy: metadata.name,
+        policy,
         line,
-        what: `the data of namespace ${namespace} is ${level} (${from}), above the ${limit} of AgentPolicy ${metadata.name} (${line})`,
+        what: `the data of namespace ${namespace} is ${level} (${from}), above the ${limit} of AgentPolicy ${policy} (${line})`,
         remedy: 'ask for access elsewhere, or have whoever answers for the data look at its label',
         by: ['Requester', 'NamespaceAdmin'],
       }),
     );
   });
 }
+
+/** What the limits of these policies come to: the strictest of each kind, and every one of sensitivity. */
+const limitsOf = once((policies: ParsedPolicy[]) => ({
+  longest: strictest(policies, ({ limits }) => limits?.maxGrantDuration && milliseconds(limits.maxGrantDuration)),
+  most: strictest(policies, ({ limits }) => limits?.maxActiveGrants),
+  sensitivity: policies.flatMap(({ metadata: { name: policy }, spec }) => {
+    const limit = spec?.limits?.maxDataSensitivity;
+    return limit === undefined ? [] : [{ policy, limit }];
+  }),
+}));
 
 function strictest(policies: ParsedPolicy[], limit: (spec: PolicySpec) => number | '' | undefined) {
   let found: { policy: string; value: number } | undefined;

@@ -23,15 +23,14 @@ export function denied(input: GateInput, which: Which): Finding[] {
     const target = viewOf(input, namespace)?.policies ?? NONE;
     const allowed = allowedIn(input, namespace);
     const asked = grantable(rules);
+    const ofTarget = refusing(allowed, meeting(target, asked));
     const known = new Set(own === target ? [] : own.map(({ metadata }) => metadata.name));
-    const others = meeting(target, asked).filter(({ policy }) => !known.has(policy.metadata.name));
-    for (const { policy, line, entry, met } of own === target ? others : [...meeting(own, asked), ...others]) {
+    const others = ofTarget.filter(({ policy }) => !known.has(policy.metadata.name));
+    for (const { policy, line, entry, hits } of own === target
+      ? ofTarget
+      : [...refusing(allowed, meeting(own, asked)), ...others]) {
       if (!which(policy)) continue;
       const { why, unlessAllowed } = entry;
-      const hits = met
-        .flatMap((rule) => overlap(rule, entry) ?? [])
-        .filter((hit) => !unlessAllowed || !covers(allowed, [hit]).covered);
-      if (hits.length === 0) continue;
       const { name } = policy.metadata;
       findings.push(
         finding({
@@ -70,6 +69,16 @@ const meeting = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): Met
       });
     }
     return [...lines.values()].sort((a, b) => a.line - b.line);
+  }),
+);
+
+/** What those lines refuse, each of the rules that it meets, of what is not allowed. */
+const refusing = onceForBoth((allowed: PolicyRule[], lines: Met[]) =>
+  lines.flatMap(({ policy, line, entry, met }) => {
+    const hits = met
+      .flatMap((rule) => overlap(rule, entry) ?? [])
+      .filter((hit) => !entry.unlessAllowed || !covers(allowed, [hit]).covered);
+    return hits.length === 0 ? [] : [{ policy, line, entry, hits }];
   }),
 );
 

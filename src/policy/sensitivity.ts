@@ -3,6 +3,8 @@
 import type { ParsedPolicy } from '../api/policy.ts';
 import { type DataSensitivity, isAbove, UNLABELLED } from '../api/sensitivity.ts';
 import type { GateInput } from './gates.ts';
+import { onceForBoth } from './once.ts';
+import type { Which } from './policies.ts';
 import type { NamespaceView } from './snapshot.ts';
 
 /** The level of one namespace that is above the limit, and where it comes from, for people. */
@@ -12,27 +14,23 @@ export type TooSensitive = { namespace: string; level: DataSensitivity; from: st
 export function aboveLimit(
   { access, namespaces, cluster }: Pick<GateInput, 'access' | 'namespaces' | 'cluster'>,
   limit: DataSensitivity,
-  counts: (policy: ParsedPolicy) => boolean,
+  counts: Which,
 ): TooSensitive[] {
   return access.flatMap(({ namespace }): TooSensitive[] => {
     if (namespace === undefined) return mostSensitive(cluster, limit, counts);
     const view = namespaces.get(namespace);
     if (!view) return [];
-    const found = { namespace, ...levelOf(view, counts) };
-    return isAbove(found.level, limit) ? [found] : [];
+    const found = levelOf(view, counts);
+    return isAbove(found.level, limit) ? [{ namespace, ...found }] : [];
   });
 }
 
 /** What holds in the whole cluster reaches every namespace: of those above the limit, one of the highest stands for all. */
-function mostSensitive(
-  cluster: GateInput['cluster'],
-  limit: DataSensitivity,
-  counts: (policy: ParsedPolicy) => boolean,
-): TooSensitive[] {
+function mostSensitive(cluster: GateInput['cluster'], limit: DataSensitivity, counts: Which): TooSensitive[] {
   let highest: TooSensitive | undefined;
   for (const [namespace, view] of cluster?.namespaces ?? []) {
-    const found = { namespace, ...levelOf(view, counts) };
-    if (isAbove(found.level, highest?.level ?? limit)) highest = found;
+    const found = levelOf(view, counts);
+    if (isAbove(found.level, highest?.level ?? limit)) highest = { namespace, ...found };
   }
   return highest ? [highest] : [];
 }
@@ -40,17 +38,19 @@ function mostSensitive(
 /** How sensitive the data of a namespace is, and where that comes from, for people. */
 export function levelOf(
   { dataSensitivity, policies }: Pick<NamespaceView, 'dataSensitivity' | 'policies'>,
-  counts: (policy: ParsedPolicy) => boolean,
+  counts: Which,
 ): Omit<TooSensitive, 'namespace'> {
-  return dataSensitivity ? { level: dataSensitivity, from: 'by its label' } : unlabelled(policies.filter(counts));
+  return dataSensitivity ? { level: dataSensitivity, from: 'by its label' } : unlabelled(counts, policies);
 }
 
-function unlabelled(policies: ParsedPolicy[]): Omit<TooSensitive, 'namespace'> {
-  const stated = policies.flatMap(({ metadata, spec }) =>
-    spec?.unlabelledDataSensitivity
-      ? [{ level: spec.unlabelledDataSensitivity, from: `without a label, by AgentPolicy ${metadata.name}` }]
-      : [],
-  );
+const unlabelled = onceForBoth((counts: Which, policies: ParsedPolicy[]): Omit<TooSensitive, 'namespace'> => {
+  const stated = policies
+    .filter(counts)
+    .flatMap(({ metadata, spec }) =>
+      spec?.unlabelledDataSensitivity
+        ? [{ level: spec.unlabelledDataSensitivity, from: `without a label, by AgentPolicy ${metadata.name}` }]
+        : [],
+    );
   const [first = { level: UNLABELLED, from: 'as it has no label' }, ...more] = stated;
   return more.reduce((highest, one) => (isAbove(one.level, highest.level) ? one : highest), first);
-}
+});

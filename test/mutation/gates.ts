@@ -34,12 +34,8 @@ async function mutants(): Promise<Mutant[]> {
     // Functions called one after another, each of which may have the last word; or an entry of a list.
     const chain = [...list.matchAll(/(\w+)\(snapshot\) \?\? /g)].map(([part, gate = '']) => ({ part, gate }));
     const spread = [...list.matchAll(/\.\.\.(\w+)\([^()]*\)/g)].map(([part, gate = '']) => ({ part, gate }));
-    const mapped = [...list.matchAll(/\.\.\.policies\.flatMap\(.*?(\w+)\(policy\)\)/g)].map(([part, gate = '']) => ({
-      part,
-      gate,
-    }));
     const named = [...list.matchAll(/: (\w+),$/gm)].map(([part, gate = '']) => ({ part, gate }));
-    for (const { part, gate } of [...chain, ...mapped]) found.push({ file, gate, source: without(part, '') });
+    for (const { part, gate } of chain) found.push({ file, gate, source: without(part, '') });
     for (const { part, gate } of named) found.push({ file, gate, source: without(part, ': () => [],') });
     for (const { part, gate } of spread) found.push({ file, gate, source: without(part, '...[]') });
   }
