@@ -41,7 +41,13 @@ export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): 
   return [...new Set([grant.metadata.namespace ?? '', ...targetPlaces(grant)])];
 }
 
-const rulesOf = once((permissions: Permission[]) => permissions.map(ruleOf));
+/** As rules, and whether all of them are to hold just in the grant's own namespace, as most are. */
+const rulesOf = once((permissions: Permission[]) => ({
+  rules: permissions.map(ruleOf),
+  local:
+    permissions.length > 0 &&
+    permissions.every(({ scope, namespaces = [] }) => scope !== 'Cluster' && namespaces.length === 0),
+}));
 
 function ruleOf({ apiGroups, resources, resourceNames, verbs }: Permission): PolicyRule {
   const rule: PolicyRule = { verbs, apiGroups, resources };
@@ -51,7 +57,8 @@ function ruleOf({ apiGroups, resources, resourceNames, verbs }: Permission): Pol
 
 /** Turns permissions into rules by place. Where all hold in the same one, as most do, the rules are one list however often this is asked. */
 export function requestedAccess(permissions: Permission[], ownNamespace: string): Access[] {
-  const rules = rulesOf(permissions);
+  const { rules, local } = rulesOf(permissions);
+  if (local) return [{ namespace: ownNamespace, rules }];
   const places = permissions.map((permission) => placesOf(permission, ownNamespace));
   const all = [...new Set(places.flat())].sort((a = '', b = '') => (a < b ? -1 : 1));
   return all.map((place) => {

@@ -12,7 +12,7 @@ import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { deadManWarnings, doneWithout } from './dead-man.ts';
 import { ended, ending, PENDING_LIMIT, pendingSince, revoked, stopped } from './endings.ts';
 import { finding } from './finding.ts';
-import { gates, outcomes } from './gates.ts';
+import { type GateInput, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
 import { concernedPolicies, policyWarnings } from './policies.ts';
@@ -37,6 +37,9 @@ const TIME: ReadonlySet<Reason> = new Set(['NotYetStarted', 'OutsideWindow']);
 /** What may turn out not to stand against a grant once expressions are evaluated. */
 const HANGS_ON_EXPRESSIONS: ReadonlySet<Reason> = new Set(['ConditionFailed', 'ApprovalMissing']);
 
+/** What most grants rest on: no expression. */
+const UNANSWERED: GateInput['answered'] = new Map();
+
 export function decide(snapshot: Snapshot): Verdict {
   return ended(snapshot) ?? stopped(snapshot) ?? ending(snapshot) ?? revoked(snapshot) ?? weigh(snapshot);
 }
@@ -52,9 +55,10 @@ function weigh(snapshot: Snapshot): Verdict {
   const access = spec ? requestedAccess(spec.permissions, grant.metadata.namespace ?? '') : [];
   const atIssue = !live && !narrows;
 
-  const asking = { ...snapshot, access, policies: concernedPolicies(snapshot, access), term: planned, atIssue };
+  const policies = concernedPolicies(snapshot, access);
+  const asking: GateInput = { ...snapshot, access, policies, term: planned, atIssue, answered: UNANSWERED };
   const { answered, questions, changesAt } = answersFor(asking);
-  const input = { ...asking, answered };
+  const input = answered.size === 0 ? asking : { ...asking, answered };
   const findings = gates(input);
   const warnings = [
     ...signalWarnings(snapshot),
@@ -156,6 +160,7 @@ function passingSince({ grant, now }: Snapshot): number {
 }
 
 function earliest(...times: (number | undefined)[]): number | undefined {
-  const known = times.filter((candidate) => candidate !== undefined);
-  return known.length > 0 ? Math.min(...known) : undefined;
+  let first: number | undefined;
+  for (const time of times) if (time !== undefined && (first === undefined || time < first)) first = time;
+  return first;
 }

@@ -76,7 +76,8 @@ export function finding({ what, note, ...explained }: Parts): Finding {
 
 /** What is so and what helps, in one sentence. */
 export function sentenceOf({ what, remedy, note = '' }: { what?: string; remedy?: string; note?: string }): string {
-  return [what, remedy].filter((part) => part !== undefined).join('; ') + note;
+  if (what === undefined || remedy === undefined) return (what ?? remedy ?? '') + note;
+  return `${what}; ${remedy}${note}`;
 }
 
 /** What is so, by a sentence that was made of it and its remedy; the whole sentence where they can't be told apart. */

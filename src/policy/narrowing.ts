@@ -3,6 +3,7 @@
 import type { GrantSpec } from '../api/grant.ts';
 import { restrictionsDigest } from '../api/request.ts';
 import { accessCovers, requestedAccess } from './access.ts';
+import { once } from './once.ts';
 import { milliseconds, type Term, term, time, type Validity } from './schedule.ts';
 import type { Snapshot } from './snapshot.ts';
 import { endsWithSame } from './task.ts';
@@ -35,10 +36,10 @@ export function snapshotTerm(snapshot: Snapshot, spec: GrantSpec): Term {
   return term(validity(spec), snapshot.now);
 }
 
-function validity({ validity }: GrantSpec): Validity {
-  return {
-    notBefore: time(validity.notBefore),
-    notAfter: time(validity.notAfter),
-    duration: validity.duration === undefined ? undefined : milliseconds(validity.duration),
-  };
-}
+const validity = once(
+  ({ validity: { notBefore, notAfter, duration } }: GrantSpec): Validity => ({
+    notBefore: time(notBefore),
+    notAfter: time(notAfter),
+    duration: duration === undefined ? undefined : milliseconds(duration),
+  }),
+);

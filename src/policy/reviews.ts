@@ -30,6 +30,7 @@ export type Review = ParsedReview & { spec: ReviewSpec; stamps: ReviewStamps };
 
 /** The reviews that could be read; one that can't be says nothing. */
 export function readable(reviews: ParsedReview[]): Review[] {
+  if (reviews.length === 0) return [];
   return reviews.flatMap((review) => {
     const { spec, stamps } = review;
     return spec && stamps ? [{ ...review, spec, stamps }] : [];

@@ -31,7 +31,7 @@ export function wholeSecond(time: number): number {
 
 /** A time as the API writes it: RFC 3339 in UTC without fractions. */
 export function timestamp(time: number): string {
-  return new Date(wholeSecond(time)).toISOString().replace('.000Z', 'Z');
+  return `${new Date(time).toISOString().slice(0, -'.000Z'.length)}Z`;
 }
 
 /** A duration of the API in milliseconds. One that can't be read is no time at all, so that it grants nothing. */

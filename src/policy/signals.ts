@@ -134,6 +134,7 @@ type Responded = { signal: ParsedSignal; response: Response };
 
 function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean): Finding[] {
   const all = responses(snapshot, which);
+  if (all.length === 0) return [];
   const expiries = all.flatMap(({ signal }) => expiryOf(signal) ?? []).filter((end) => end > snapshot.now);
   const nextCheck = expiries.length > 0 ? Math.min(...expiries) : undefined;
   return all.slice(0, MOST_TOLD).map((each) =>

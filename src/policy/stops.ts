@@ -94,6 +94,7 @@ function suspending(snapshot: Snapshot, reviews: ParsedReview[]): Review | undef
 }
 
 function lastSuspend(snapshot: Snapshot, reviews: ParsedReview[]): Review | undefined {
+  if (reviews.length === 0) return undefined;
   return stopping(snapshot, reviews)
     .filter(({ spec }) => spec.decision === 'Suspend')
     .reduce<Review | undefined>((last, each) => (last && madeAt(last) >= madeAt(each) ? last : each), undefined);
@@ -120,6 +121,7 @@ function uselessResumes(snapshot: Snapshot, reviews: ParsedReview[], suspend: Re
 }
 
 function stopping(snapshot: Snapshot, reviews: ParsedReview[]): Review[] {
+  if (reviews.length === 0) return [];
   return readable(reviews).filter((review) => !strangerProblem(snapshot, review));
 }
 
