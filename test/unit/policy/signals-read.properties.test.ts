@@ -4,13 +4,10 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
-import { decide } from '../../../src/policy/decide.ts';
 import { restingOn } from '../../../src/policy/signals-read.ts';
 import type { Snapshot } from '../../../src/policy/snapshot.ts';
-import { comesTo, evaluated, live, MINUTE, NOON, namespace, policy, signal } from './snapshots.ts';
-
-const guarded = (...policies: ParsedPolicy[]) => ({ namespaces: new Map([['team-a', namespace({ policies })]]) });
-const verdict = (input: Snapshot) => decide(evaluated(input, comesTo));
+import { guarded, verdict } from './signal-setting.ts';
+import { live, MINUTE, NOON, policy, signal } from './snapshots.ts';
 
 /** Expressions that a further signal can only make false, or undecided. */
 const negative = fc.constantFrom(

@@ -1,17 +1,16 @@
 // Signals in expressions: who reads which, for how long, and what is decided where they can't be known. Evaluated as CEL.
 
 import { expect } from 'chai';
-import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { restingOn } from '../../../src/policy/signals-read.ts';
 import type { Snapshot } from '../../../src/policy/snapshot.ts';
+import { CALM, calm, EXPIRY, guarded, outcome, reads, trusting, under, verdict } from './signal-setting.ts';
 import {
   comesTo,
   evaluated,
   grant,
   live,
-  MINUTE,
   NOON,
   namespace,
   policy,
@@ -21,23 +20,6 @@ import {
   snapshot,
 } from './snapshots.ts';
 
-const CALM = '!signals.exists(s, s.signal == "Incident" && s.severity in ["High", "Critical"])';
-const calm = { name: 'calm', why: 'no agent goes on during an incident', expression: CALM };
-const reads = { conditions: [calm] };
-const trusting = { reporters: { groups: ['sre'] } };
-/** Half past twelve, when the signal expires. */
-const EXPIRY = NOON + 30 * MINUTE;
-
-const guarded = (...policies: ParsedPolicy[]) => ({ namespaces: new Map([['team-a', namespace({ policies })]]) });
-const under = (spec: Record<string, unknown>, ...signals: ParsedSignal[]): Partial<Snapshot> => ({
-  ...guarded(policy(spec)),
-  signals,
-});
-const verdict = (input: Snapshot) => decide(evaluated(input, comesTo));
-const outcome = (input: Snapshot) => {
-  const { phase, reasons } = verdict(input);
-  return [phase, ...reasons.map(({ reason }) => reason)].join(' ');
-};
 /** What expressions of each question see of signals, in the order of the questions. */
 const seen = (input: Snapshot): unknown[] =>
   decide(input).questions.map(({ input: variables }) => JSON.parse(variables).signals);
@@ -69,13 +51,6 @@ describe('a condition of a policy that reads signals', () => {
     expect(verdict(live(under(reads, minor, signal()))).reasons[0]?.message).to.contain(
       'it reads AgentSignal team-a/outage (Critical Incident by pia: "the database is down") and 1 more; spec.reporters',
     );
-  });
-
-  it('goes by their kind and severity as it says', () => {
-    const about = (spec: Record<string, unknown>) => outcome(live(under(reads, signal({ spec }))));
-    expect(about({ severity: 'High' })).to.equal('Suspended ConditionFalse');
-    expect(about({ severity: 'Medium' })).to.equal('Active Granted');
-    expect(about({ signal: 'Risk' })).to.equal('Active Granted');
   });
 
   it('sees of each where, what and by whom, and neither name nor message, which are words of who reports', () => {
@@ -134,28 +109,9 @@ describe('a condition of a policy that reads signals', () => {
     const more = { ...before, ...under({ conditions: [plain, { ...plain, expression: 'true' }] }) };
     expect(decide(more).questions[0]?.expressions).to.deep.equal([plain.expression, 'true']);
   });
-
-  it('only warns where the policy only warns, and says so anew when that ends', () => {
-    const warns = policy({ ...reads, ...trusting, enforcement: 'Warn' }, 'trial');
-    const { phase, warnings, nextCheck } = verdict(live({ ...guarded(policy(), warns), signals: [signal()] }));
-    expect([phase, warnings.map(({ reason }) => reason), nextCheck]).to.deep.equal([
-      'Active',
-      ['ConditionFalse'],
-      EXPIRY,
-    ]);
-  });
 });
 
 describe('the end of a signal that is read', () => {
-  const at = (now: number, spec: Record<string, unknown>, of: ParsedSignal = signal()) =>
-    outcome(live({ ...under({ ...reads, ...spec }, of), now }));
-
-  it('is its expiry where the policy trusts its reporter, which the grant is decided again for', () => {
-    expect(verdict(live(under({ ...reads, ...trusting }, signal()))).nextCheck).to.equal(EXPIRY);
-    expect(at(EXPIRY - 1, trusting)).to.equal('Suspended ConditionFalse');
-    expect(at(EXPIRY, trusting)).to.equal('Active Granted');
-  });
-
   it('is awaited also by what has access because of it', () => {
     const during = { conditions: [{ ...calm, expression: 'signals.exists(s, s.signal == "Incident" && s.trusted)' }] };
     const { phase, nextCheck } = verdict(live(under({ ...during, ...trusting }, signal())));
@@ -165,31 +121,6 @@ describe('the end of a signal that is read', () => {
     );
     expect(outcome(live(under(during, signal()))), 'reported by whom nobody trusts').to.equal(
       'Suspended ConditionFalse',
-    );
-  });
-
-  it('is no expiry where the policy trusts somebody else, or nobody', () => {
-    for (const spec of [{ reporters: { users: ['rita'] } }, {}]) {
-      expect(at(EXPIRY, spec)).to.equal('Suspended ConditionFalse');
-    }
-    const { reasons, nextCheck } = verdict(
-      live({ ...under({ ...reads, reporters: { users: ['rita'] } }, signal()), now: EXPIRY }),
-    );
-    expect(reasons[0]?.message).to.contain(
-      'spec.reporters of that policy does not name pia, so that it outlasts its expiry at 2026-03-01T12:30:00Z; rita lifts it by: kubectl delete agentsignal -n team-a outage',
-    );
-    expect(nextCheck, 'the end of the grant').to.equal(NOON + 60 * MINUTE);
-  });
-
-  it('is settled by each policy for itself', () => {
-    const both = guarded(policy({ ...reads, ...trusting }, 'one'), policy(reads, 'two'));
-    const { reasons } = verdict(live({ ...both, signals: [signal()], now: EXPIRY }));
-    expect(reasons.map(({ message }) => message.slice(0, 15))).to.deep.equal(['AgentPolicy two']);
-  });
-
-  it('comes with its deletion, which a guard let pass', () => {
-    expect(at(NOON, {}, signal({ metadata: { deletionTimestamp: '2026-03-01T12:00:00Z' } }))).to.equal(
-      'Active Granted',
     );
   });
 });
@@ -233,19 +164,8 @@ describe('signals that can not be known', () => {
 describe('a condition that reads signals and says Revoke', () => {
   const revoking = { conditions: [{ ...calm, onFalse: 'Revoke' }] };
 
-  it('ends for good what gave access, and keeps the rest waiting', () => {
-    expect(outcome(live(under(revoking, signal())))).to.equal('Revoked ConditionFalse');
-    expect(outcome(snapshot(under(revoking, signal())))).to.equal('Pending ConditionFalse');
-  });
-
   it('revokes nothing because of what can not be known', () => {
     expect(outcome(live(under(revoking, signal({ spec: { severity: 'Odd' } }))))).to.equal('Suspended ConditionFailed');
-  });
-
-  it('only withholds where one has expired that nobody trusted has lifted: facts pass', () => {
-    const late = { ...under(revoking, signal()), now: EXPIRY };
-    expect(outcome(live(late))).to.equal('Suspended ConditionFalse');
-    expect(outcome(live({ ...under({ ...revoking, ...trusting }, signal()), now: EXPIRY }))).to.equal('Active Granted');
   });
 });
 

@@ -1,25 +1,19 @@
+// Signals to which policies respond: what is said, and whose policies count. What is the same of signals that are read: signals-both-ways.
+
 import { expect } from 'chai';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
 import { decide } from '../../../src/policy/decide.ts';
-import { responsesTo } from '../../../src/policy/signals.ts';
 import type { Snapshot } from '../../../src/policy/snapshot.ts';
-import { grant, live, MINUTE, NOON, namespace, policy, readPods, signal, snapshot } from './snapshots.ts';
+import { EXPIRY, responding, trusting, under } from './signal-setting.ts';
+import { grant, live, namespace, policy, readPods, signal, snapshot } from './snapshots.ts';
 
-const suspends = { responses: [{ signal: 'Incident', severity: 'High', action: 'Suspend' }] };
-const revokes = { responses: [{ signal: 'Incident', severity: 'High', action: 'Revoke' }] };
-const trusting = { reporters: { groups: ['sre'] } };
-const guarded = (...policies: ParsedPolicy[]) => ({ namespaces: new Map([['team-a', namespace({ policies })]]) });
-const under = (spec: Record<string, unknown>, ...signals: ParsedSignal[]): Partial<Snapshot> => ({
-  ...guarded(policy(spec)),
-  signals,
-});
+const suspends = responding('Suspend');
+const revokes = responding('Revoke');
 const outcome = (of: Snapshot) => {
   const { phase, reasons } = decide(of);
   return [phase, reasons[0]?.reason];
 };
-/** Half past twelve, when the signal expires. */
-const EXPIRY = NOON + 30 * MINUTE;
 
 describe('a signal to which a policy responds by Suspend', () => {
   it('withdraws what a grant gives, and says which signal, policy and line, and who lifts it how', () => {
@@ -46,20 +40,8 @@ describe('a signal to which a policy responds by Suspend', () => {
     expect(outcome(snapshot(under(suspends, signal())))).to.deep.equal(['Pending', 'SuspendedBySignal']);
   });
 
-  it('counts from the stated severity on, and for its own kind', () => {
-    const phase = (spec: Record<string, unknown>) => decide(live(under(suspends, signal({ spec })))).phase;
-    expect(phase({ severity: 'High' })).to.equal('Suspended');
-    expect(phase({ severity: 'Medium' })).to.equal('Active');
-    expect(phase({ severity: 'Low' })).to.equal('Active');
-    expect(phase({ signal: 'Risk' })).to.equal('Active');
-  });
-
-  it('does nothing where no policy responds, or only one that warns, which then says so until it ends', () => {
+  it('does nothing where no policy responds', () => {
     expect(decide(live(under({}, signal()))).phase).to.equal('Active');
-    const warning = policy({ ...suspends, ...trusting, enforcement: 'Warn' }, 'trial');
-    const { phase, warnings, nextCheck } = decide(live({ ...guarded(policy(), warning), signals: [signal()] }));
-    expect([phase, warnings.map(({ reason }) => reason)]).to.deep.equal(['Active', ['SuspendedBySignal']]);
-    expect(nextCheck).to.equal(EXPIRY);
   });
 
   it('does nothing for whom it is not about is left to who gathers; of one about the agent, its namespace counts', () => {
@@ -111,55 +93,6 @@ describe('a signal to which a policy responds by Suspend', () => {
 });
 
 describe('the end of a signal', () => {
-  const at = (now: number, spec: Record<string, unknown>, of: ParsedSignal = signal()) =>
-    outcome(live({ ...under(spec, of), now }));
-
-  it('lifts what it did, where the policy trusts its reporter: by group, by user, as a ServiceAccount', () => {
-    const robot = signal({ reporter: { username: 'system:serviceaccount:monitoring:alerts', groups: [] } });
-    for (const [reporters, of] of [
-      [{ groups: ['sre'] }, signal()],
-      [{ users: ['pia'] }, signal()],
-      [{ serviceAccounts: [{ namespace: 'monitoring', name: 'alerts' }] }, robot],
-    ] as const) {
-      expect(at(EXPIRY - 1, { ...suspends, reporters }, of)[0]).to.equal('Suspended');
-      expect(at(EXPIRY, { ...suspends, reporters }, of)[0]).to.equal('Active');
-    }
-  });
-
-  it('lifts nothing where it trusts somebody else, or nobody', () => {
-    for (const reporters of [{ users: ['rita'] }, { groups: ['dev'] }, {}, undefined]) {
-      expect(at(EXPIRY, { ...suspends, reporters })).to.deep.equal(['Suspended', 'SuspendedBySignal']);
-    }
-    const { reasons } = decide(
-      live({ ...under({ ...suspends, reporters: { users: ['rita'] } }, signal()), now: EXPIRY }),
-    );
-    expect(reasons[0]?.message).to.contain(
-      'spec.reporters of that policy does not name pia, so that it outlasts its expiry at 2026-03-01T12:30:00Z; rita lifts it by: kubectl delete agentsignal -n team-a outage',
-    );
-  });
-
-  it('lifts nothing of an agent, whoever the policy trusts', () => {
-    const agent = signal({
-      reporter: { username: 'system:serviceaccount:team-a:hallpass-triage', groups: ['system:serviceaccounts'] },
-    });
-    const reporters = {
-      groups: ['system:serviceaccounts'],
-      serviceAccounts: [{ namespace: 'team-a', name: 'hallpass-triage' }],
-    };
-    expect(at(EXPIRY, { ...suspends, reporters }, agent)[0]).to.equal('Suspended');
-  });
-
-  it('is settled by each policy for itself', () => {
-    const policies = [policy({ ...suspends, ...trusting }, 'one'), policy(suspends, 'two')];
-    expect(responsesTo(signal(), policies, EXPIRY - 1).map((each) => each.policy)).to.deep.equal(['one', 'two']);
-    expect(responsesTo(signal(), policies, EXPIRY).map((each) => each.policy)).to.deep.equal(['two']);
-  });
-
-  it('comes at once with its deletion, which a guard let pass', () => {
-    const going = signal({ metadata: { deletionTimestamp: '2026-03-01T12:00:00Z' } });
-    expect(at(NOON, suspends, going)[0]).to.equal('Active');
-  });
-
   it('gives access back after 30 s, like everything that suspended', () => {
     const suspended = live({ ...under({ ...suspends, ...trusting }, signal()), now: EXPIRY });
     const status = { ...suspended.grant.status, phase: 'Suspended' as const };
@@ -184,19 +117,6 @@ describe('a signal to which a policy responds by Revoke', () => {
           'AgentPolicy guardrails (spec.responses[0]) ended it for good because of AgentSignal team-a/outage (Critical Incident by pia: "the database is down"); to ask again once that is over, set spec.task.ref of grant incident to a new value',
       },
     ]);
-  });
-
-  it('lets what gave nothing yet wait: facts pass', () => {
-    expect(outcome(snapshot(under(revokes, signal())))).to.deep.equal(['Pending', 'SuspendedBySignal']);
-  });
-
-  it('ends nothing for good once it has expired, and still withholds where its reporter is not trusted', () => {
-    expect(outcome(live({ ...under(revokes, signal()), now: EXPIRY }))).to.deep.equal([
-      'Suspended',
-      'SuspendedBySignal',
-    ]);
-    const trusted = live({ ...under({ ...revokes, ...trusting }, signal()), now: EXPIRY });
-    expect(decide(trusted).phase).to.equal('Active');
   });
 
   it('goes before Suspend, whatever the order of the entries', () => {
