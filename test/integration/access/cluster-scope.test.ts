@@ -7,6 +7,7 @@ import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { Client, unlessGone } from '../../../src/kube/client.ts';
 import { clusterRoleBindings, clusterRoles, namespaces, services } from '../../../src/kube/kinds.ts';
+import { usePolicies } from '../endings/policies.ts';
 import { grantManifest, type Permission, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 
 const directory = join(import.meta.dirname, '..', '..', '..', 'deploy', 'cluster-scope');
@@ -19,19 +20,9 @@ describe('a grant for the whole cluster', function () {
   after(() => kubectl('delete', '--ignore-not-found', '-k', directory));
   const stage = useSharedStage();
   const namespace = 'cluster-wide';
-  const mine: string[] = [];
   const kubectl = (...args: string[]) => stage().playground.admin(args);
   const everywhere = (permission: Permission = {}) => ({ permissions: [{ scope: 'Cluster' as const, ...permission }] });
 
-  async function policy(name: string, spec: object): Promise<void> {
-    mine.push(name);
-    await stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } }, ...spec },
-    });
-  }
   const allowing = (resource: string, ...verbs: string[]) => ({
     allow: [{ why: 'a test', scope: 'Cluster', apiGroups: [''], resources: [resource], verbs }],
   });
@@ -54,8 +45,10 @@ describe('a grant for the whole cluster', function () {
       .filter((grant) => grant.metadata.namespace === namespace)) {
       await stage().remove(agentGrants, metadata);
     }
-    for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
   });
+  // After the grants, which it would have decided anew.
+  const policies = usePolicies(stage);
+  const policy = (name: string, spec: object, selects = namespace) => policies(name, selects, spec);
 
   it('lets the agent list pods of every namespace until its end, and leaves nothing', async () => {
     await policy('reading', allowing('pods', 'get', 'list'));
@@ -179,21 +172,18 @@ describe('a grant for the whole cluster', function () {
     const agent = await stage().agent(namespace);
     const ref = { namespace, name: 'held' };
     const one = await stage().namespace('cluster-one');
-    const only = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': one } } };
     await boundary({ clusterScope: true, maxDataSensitivity: 'internal' });
     const given = await stage().give(grantManifest(ref, everywhere()));
     await agent.until(pods, 200);
 
-    await policy('freeze', { ...only, freeze: { reason: 'an incident' } });
+    await policy('freeze', { freeze: { reason: 'an incident' } }, one);
     await agent.until(pods, 403);
     await stage().phase(ref, 'Suspended', 'Frozen');
     await stage().admin.delete(agentPolicies, { name: 'freeze' });
     await stage().phase(ref, 'Suspended', 'Restoring');
 
-    await policy('line', {
-      ...only,
-      deny: [{ why: 'not here', apiGroups: [''], resources: ['pods'], verbs: ['list'] }],
-    });
+    const deny = [{ why: 'not here', apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
+    await policy('line', { deny }, one);
     const denied = await stage().phase(ref, 'Suspended', 'DeniedByPolicy');
     expect(denied.status.message).to.contain('in the whole cluster AgentPolicy line refuses list pods (core)');
     await stage().admin.delete(agentPolicies, { name: 'line' });

@@ -3,31 +3,15 @@ import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
-import { ApiError, unlessGone } from '../../../src/kube/client.ts';
+import { ApiError } from '../../../src/kube/client.ts';
 import { namespaces } from '../../../src/kube/kinds.ts';
+import { usePolicies } from '../endings/policies.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
-
-const policies = '/apis/hallpass.dev/v1alpha1/agentpolicies';
 
 describe('a grant with conditions', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const mine: string[] = [];
-
-  // The stage is shared: what others find is the policy that is shipped.
-  afterEach(async () => {
-    for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
-  });
-
-  async function policy(name: string, namespace: string, spec: object): Promise<void> {
-    mine.push(name);
-    await stage().admin.createRaw(policies, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } }, ...spec },
-    });
-  }
+  const policy = usePolicies(stage);
 
   /** A namespace with the agent `triage`, which has these labels. */
   async function place(name: string, labels: Record<string, string> = {}): Promise<string> {

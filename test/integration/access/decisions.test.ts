@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
+import { createPolicy } from '../endings/policies.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const version = z.object({ name: z.string(), uid: z.string(), generation: z.number().optional() });
@@ -112,15 +113,7 @@ describe('a decision about a grant', function () {
     expect(record?.reasons, 'the log says the same').to.deep.equal(status.reasons);
 
     // What the remedy says helps: the line gives way to who may write policies.
-    await stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: namespace },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        allow: [{ ...secrets, why: 'a test' }],
-      },
-    });
+    await createPolicy(stage(), namespace, namespace, { allow: [{ ...secrets, why: 'a test' }] });
     const left = await stage().until(stage().seen.grants, ref, (now) => now?.status.reasons?.length === 1);
     expect(left?.status.reasons?.[0]?.reason).to.equal('ExceedsCeiling');
   });

@@ -4,8 +4,9 @@ import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
-import { type Client, isInvalid, unlessGone } from '../../../src/kube/client.ts';
+import { type Client, isInvalid } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
+import { usePolicies } from '../endings/policies.ts';
 import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const api = '/apis/hallpass.dev/v1alpha1';
@@ -15,7 +16,7 @@ const apiGroup = 'rbac.authorization.k8s.io';
 describe('a grant that a pipeline writes', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const mine: string[] = [];
+  const policy = usePolicies(stage);
   let argo: Client;
   const argoUser = 'system:serviceaccount:pipelines:argo';
 
@@ -40,33 +41,21 @@ describe('a grant that a pipeline writes', function () {
       Boolean,
     );
   });
-  afterEach(async () => {
-    for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
-  });
 
   const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
   const bind = (namespace: string, kind: 'User' | 'Group', name: string, role: string) =>
     stage().bind(namespace, name, role, { kind });
 
-  const policy = (name: string, ownerGroups: string[], more: object = {}) => ({
-    apiVersion: 'hallpass.dev/v1alpha1',
-    kind: 'AgentPolicy',
-    metadata: { name },
-    spec: {
-      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
-      pipelines: [
-        { subjects: [{ kind: 'ServiceAccount', namespace: 'pipelines', name: 'argo' }], ownerGroups, ...more },
-      ],
-    },
+  const naming = (ownerGroups: string[], more: object = {}) => ({
+    pipelines: [{ subjects: [{ kind: 'ServiceAccount', namespace: 'pipelines', name: 'argo' }], ownerGroups, ...more }],
   });
 
   /** A namespace whose policy names the pipeline, with an agent of group `oncall`, which may view it, and a reviewer, rita. */
   async function setting(name: string, more: object = {}) {
     const namespace = await stage().namespace(name);
     await stage().identity(namespace);
-    mine.push(name);
-    await stage().admin.createRaw(`${api}/agentpolicies`, policy(name, ['oncall'], more));
+    await policy(name, namespace, naming(['oncall'], more));
     await bind(namespace, 'Group', 'oncall', 'view');
     await bind(namespace, 'User', 'rita', 'hallpass-reviewer');
     return { namespace, agent: await stage().agent(namespace), ref: { namespace, name: 'synced' } };
@@ -162,9 +151,9 @@ describe('a grant that a pipeline writes', function () {
 
   it("is never given on the rights of Kubernetes' own groups: no policy can list one, and an owner can't be one", async () => {
     const { namespace, agent, ref } = await setting('pipe-masters', { review: 'Waived' });
-    const refused = await stage()
-      .admin.createRaw(`${api}/agentpolicies`, policy('pipe-masters-listed', ['system:masters']))
-      .catch((error: unknown) => error);
+    const refused = await policy('pipe-masters-listed', namespace, naming(['system:masters'])).catch(
+      (error: unknown) => error,
+    );
     expect(isInvalid(refused)).to.equal(true);
     expect(String(refused)).to.contain("a group that begins with system: is Kubernetes' own and owns no agent");
     await own(namespace, { kind: 'Group', name: 'system:masters' });

@@ -2,39 +2,18 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
-import { Client, isForbidden, unlessGone } from '../../../src/kube/client.ts';
+import { Client, isForbidden } from '../../../src/kube/client.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
 import { ESCALATION_ROUTES } from '../../harness/escalation-routes.ts';
+import { createPolicy, usePolicies } from '../endings/policies.ts';
 import { grantManifest, openStage, podsOf, type Stage, useSharedStage } from '../endings/stage.ts';
 
-const policies = '/apis/hallpass.dev/v1alpha1/agentpolicies';
 const reviews = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
 
 describe('a grant under AgentPolicies', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const mine: string[] = [];
-
-  // The stage is shared: what others find is the policy that is shipped.
-  afterEach(async () => {
-    for (const name of mine.splice(0)) {
-      await unlessGone(stage().admin.delete(agentPolicies, { name }));
-    }
-  });
-
-  /** A policy for these namespaces alone. */
-  async function policy(name: string, selected: string[], spec: object): Promise<void> {
-    mine.push(name);
-    const namespaceSelector = {
-      matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: selected }],
-    };
-    await stage().admin.createRaw(policies, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector, ...spec },
-    });
-  }
+  const policy = usePolicies(stage);
   const change = (name: string, spec: object) =>
     stage().admin.patch(agentPolicies, { name }, { spec }, { type: 'merge' });
   const denying = (resource: string, unlessAllowed?: boolean) => ({
@@ -49,7 +28,7 @@ describe('a grant under AgentPolicies', function () {
     const namespace = await stage().namespace('policy-line');
     await stage().identity(namespace);
     const agent = await stage().agent(namespace);
-    await policy('line', [namespace], { deny: [denying('pods')] });
+    await policy('line', namespace, { deny: [denying('pods')] });
     const ref = { namespace, name: 'waits' };
     await stage().create(grantManifest(ref));
     const { status } = await stage().phase(ref, 'Pending', 'DeniedByPolicy');
@@ -73,7 +52,7 @@ describe('a grant under AgentPolicies', function () {
     const given = await stage().give(grantManifest(ref));
     await agent.until(podsOf(namespace), 200);
     const from = Date.now();
-    await policy('later', [namespace], { freeze: { reason: 'an incident' } });
+    await policy('later', namespace, { freeze: { reason: 'an incident' } });
     const refusedAt = await agent.until(podsOf(namespace), 403);
     console.log(`      refused ${refusedAt - from} ms after the policy was created`);
     const { status } = await stage().phase(ref, 'Suspended', 'Frozen');
@@ -94,7 +73,7 @@ describe('a grant under AgentPolicies', function () {
     await apply();
     await stage().phase(manifest.metadata, 'Active');
     await agent.until(podsOf(namespace), 200);
-    await policy('freeze', [namespace], { freeze: { reason: 'an incident' } });
+    await policy('freeze', namespace, { freeze: { reason: 'an incident' } });
     await agent.until(podsOf(namespace), 403);
     await apply();
     const again = grantManifest({ namespace, name: 'another' });
@@ -141,7 +120,7 @@ describe('a grant under AgentPolicies', function () {
     const selected = (matchExpressions: object[] | null) =>
       change('default', { namespaceSelector: { matchExpressions } });
     const ref = { namespace, name: 'proves-itself' };
-    await policy('credentials', [namespace], {});
+    await policy('credentials', namespace, {});
     await selected([{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [namespace] }]);
     try {
       await stage().create(grantManifest(ref));
@@ -167,14 +146,14 @@ describe('a grant under AgentPolicies', function () {
     const target = await stage().namespace('policy-target', { accepts: home });
     await stage().identity(home, { namespaces: [target] });
     const agent = await stage().agent(home);
-    await policy('target', [target], { deny: [denying('pods', true)] });
+    await policy('target', target, { deny: [denying('pods', true)] });
     const allow = [{ why: 'a test', apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
-    await policy('home', [home], { allow });
+    await policy('home', home, { allow });
     const ref = { namespace: home, name: 'reaches' };
     await stage().create(grantManifest(ref, { permissions: [{ namespaces: [target] }] }));
     const { status } = await stage().phase(ref, 'Pending', 'DeniedByPolicy');
     expect(status.message).to.contain('add it to spec.allow of one that selects policy-target');
-    await policy('exception', [target], { allow });
+    await policy('exception', target, { allow });
     await stage().phase(ref, 'Active');
     await agent.until(podsOf(target), 200);
     // And the exception is over when it is taken back.
@@ -187,7 +166,7 @@ describe('a grant under AgentPolicies', function () {
     const namespace = await stage().namespace('policy-warn');
     await stage().identity(namespace);
     const agent = await stage().agent(namespace);
-    await policy('trial', [namespace], { deny: [denying('pods')], enforcement: 'Warn' });
+    await policy('trial', namespace, { deny: [denying('pods')], enforcement: 'Warn' });
     const ref = { namespace, name: 'warned' };
     const { status } = await stage().give(grantManifest(ref));
     expect(status.warnings).to.have.length(1);
@@ -207,7 +186,7 @@ describe('a grant under AgentPolicies', function () {
   it('gets no more time, and no more grants at once, than the strictest policy allows', async () => {
     const namespace = await stage().namespace('policy-limits');
     await stage().identity(namespace);
-    await policy('limits', [namespace], { limits: { maxGrantDuration: '30m', maxActiveGrants: 1 } });
+    await policy('limits', namespace, { limits: { maxGrantDuration: '30m', maxActiveGrants: 1 } });
     const [long, first, second] = ['long', 'first', 'second'].map((name) => ({ namespace, name }));
     if (!long || !first || !second) throw new Error('unreachable');
     await stage().create(grantManifest(long, { duration: '31m' }));
@@ -231,7 +210,7 @@ describe('a grant under AgentPolicies', function () {
         { metadata: { labels: { 'hallpass.dev/data-sensitivity': level } } },
         { type: 'merge' },
       );
-    await policy('data', [namespace], { limits: { maxDataSensitivity: 'internal' } });
+    await policy('data', namespace, { limits: { maxDataSensitivity: 'internal' } });
     await label('restricted');
     const ref = { namespace, name: 'reads' };
     await stage().create(grantManifest(ref));
@@ -264,7 +243,7 @@ describe('a grant under AgentPolicies', function () {
     const namespace = await stage().namespace('policy-radius');
     await stage().identity(namespace);
     const allow = [{ why: 'a test', apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
-    await policy('radius', [namespace], { deny: [denying('pods', true)], allow });
+    await policy('radius', namespace, { deny: [denying('pods', true)], allow });
     const ref = { namespace, name: 'counted' };
     await stage().give(
       grantManifest(ref, {
@@ -408,15 +387,7 @@ describe('a change of a policy', function () {
     const others = Array.from({ length: 12 }, (_, at) => ({ namespace: other, name: `other-${at}` }));
     await Promise.all([...refs, ...others].map((ref) => stage.give(grantManifest(ref))));
     const before = await decisions();
-    await stage.admin.createRaw(policies, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'touching' },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': touched } },
-        limits: { maxGrantDuration: '1m' },
-      },
-    });
+    await createPolicy(stage, 'touching', touched, { limits: { maxGrantDuration: '1m' } });
     for (const ref of refs) await stage.phase(ref, 'Suspended', 'ExceedsPolicyLimit');
     // Twice at most: the watch may tell of the status before the answer to its write has come.
     expect((await decisions()) - before).to.be.within(2, 4);

@@ -5,6 +5,7 @@ import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentSignals, type ParsedSignal } from '../../../src/api/signal.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
+import { createPolicy } from '../endings/policies.ts';
 import { grantManifest, openStage, type Stage } from '../endings/stage.ts';
 
 const api = '/apis/hallpass.dev/v1alpha1';
@@ -87,15 +88,7 @@ describe('a change in the cluster', function () {
 
   it('of a policy has those decided again whose namespaces it selects', async () => {
     const count = await decided(async () => {
-      await stage.admin.createRaw(`${api}/agentpolicies`, {
-        apiVersion: 'hallpass.dev/v1alpha1',
-        kind: 'AgentPolicy',
-        metadata: { name: 'frozen' },
-        spec: {
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
-          freeze: { reason: 'a test' },
-        },
-      });
+      await createPolicy(stage, 'frozen', 'other', { freeze: { reason: 'a test' } });
       await suspended(grantsOf('other'));
     });
     expect(count).to.equal(3);
@@ -104,12 +97,7 @@ describe('a change in the cluster', function () {
   });
 
   it("of a namespace's label has those decided again that reach into it", async () => {
-    await stage.admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'by-label' },
-      spec: { namespaceSelector: { matchLabels: { stopped: 'yes' } }, freeze: { reason: 'a test' } },
-    });
+    await createPolicy(stage, 'by-label', { matchLabels: { stopped: 'yes' } }, { freeze: { reason: 'a test' } });
     const label = (stopped: string | null) =>
       stage.admin.patch(namespaces, { name: 'other' }, { metadata: { labels: { stopped } } }, { type: 'merge' });
     const count = await decided(async () => {
@@ -129,15 +117,7 @@ describe('a change in the cluster', function () {
     ['reads', 'Read', reads],
   ] as const) {
     it(`of a signal that a policy ${does} has those decided again that it is about, and none where it is about another agent`, async () => {
-      await stage.admin.createRaw(`${api}/agentpolicies`, {
-        apiVersion: 'hallpass.dev/v1alpha1',
-        kind: 'AgentPolicy',
-        metadata: { name: 'responds' },
-        spec: {
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'other' } },
-          ...spec,
-        },
-      });
+      await createPolicy(stage, 'responds', 'other', spec);
       const report = async (name: string, agent: string) => {
         await stage.admin.createRaw(`${api}/namespaces/other/agentsignals`, {
           apiVersion: 'hallpass.dev/v1alpha1',

@@ -4,7 +4,8 @@ import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentReviews } from '../../../src/api/review.ts';
-import { type Client, isForbidden, unlessGone } from '../../../src/kube/client.ts';
+import { type Client, isForbidden } from '../../../src/kube/client.ts';
+import { usePolicies } from '../endings/policies.ts';
 import { grantManifest, identityManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const api = '/apis/hallpass.dev/v1alpha1';
@@ -13,12 +14,8 @@ const rbac = '/apis/rbac.authorization.k8s.io/v1';
 describe('a grant and what people decide about it', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const mine: string[] = [];
+  const policy = usePolicies(stage);
   let count = 0;
-
-  afterEach(async () => {
-    for (const name of mine.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
-  });
 
   const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
@@ -38,13 +35,7 @@ describe('a grant and what people decide about it', function () {
   async function setting(name: string, approvals: object[] = [{ why: 'a test', count: 1 }], more: object = {}) {
     const namespace = await stage().namespace(name);
     await stage().identity(namespace);
-    mine.push(name);
-    await stage().admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } }, approvals, ...more },
-    });
+    await policy(name, namespace, { approvals, ...more });
     for (const user of ['carol', 'dave']) await bind(namespace, user, 'edit');
     for (const user of ['rita', 'rob', 'carol', 'dave']) await bind(namespace, user, 'hallpass-reviewer');
     return { namespace, agent: await stage().agent(namespace), ref: { namespace, name: 'asked' } };

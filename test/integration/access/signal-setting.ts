@@ -1,8 +1,8 @@
 // What tests of signals share: a namespace under a policy with an agent that has a grant, people who report there, and what they see.
 
-import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentSignals, type ParsedSignal } from '../../../src/api/signal.ts';
 import { type Client, unlessGone } from '../../../src/kube/client.ts';
+import { usePolicies } from '../endings/policies.ts';
 import { grantManifest, type Stage, SYSTEM_NAMESPACE } from '../endings/stage.ts';
 
 export const api = '/apis/hallpass.dev/v1alpha1';
@@ -10,11 +10,10 @@ export type Ref = { namespace: string; name: string };
 
 /** For a `describe`; what its tests leave of policies and of signals about everything goes after each. */
 export function useSignals(stage: () => Stage) {
-  const policies: string[] = [];
+  const policies = usePolicies(stage);
   const everywhere: string[] = [];
 
   afterEach(async () => {
-    for (const name of policies.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
     for (const name of everywhere.splice(0)) {
       await unlessGone(stage().admin.delete(agentSignals, { namespace: SYSTEM_NAMESPACE, name }));
     }
@@ -39,15 +38,7 @@ export function useSignals(stage: () => Stage) {
   }
 
   /** A policy for a namespace; `selects` is another where it is for another. */
-  async function policy(name: string, spec: object, selects = name): Promise<void> {
-    policies.push(name);
-    await stage().admin.createRaw(`${api}/agentpolicies`, {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': selects } }, ...spec },
-    });
-  }
+  const policy = (name: string, spec: object, selects = name) => policies(name, selects, spec);
 
   return {
     reportBody,

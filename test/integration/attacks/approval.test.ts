@@ -12,8 +12,7 @@ const eyes = { approvals: [{ why: 'a test', count: 1 }] };
 describe('who wants to approve what they asked for themselves', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const { person, bind, allow, policy, review, once, says, end } = people(stage);
-  afterEach(end);
+  const { person, bind, allow, policy, review, once, says } = people(stage);
 
   /** A namespace where policies want approvals, with its agent, and a grant that cleo asks for. */
   async function asked(namespace: string, spec: object = eyes, groups: string[] = []) {

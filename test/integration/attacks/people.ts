@@ -1,7 +1,6 @@
 // Who attacks and who is attacked: people with credentials and rights of their own, on the stage that other tests share.
 import type { ParsedGrant } from '../../../src/api/grant.ts';
-import { agentPolicies } from '../../../src/api/policy.ts';
-import { unlessGone } from '../../../src/kube/client.ts';
+import { usePolicies } from '../endings/policies.ts';
 import type { Stage } from '../endings/stage.ts';
 import { type Answer, type Caller, caller } from '../guards/caller.ts';
 
@@ -11,9 +10,9 @@ export const ours = '/apis/hallpass.dev/v1alpha1';
 type Subject = { kind: 'User' | 'Group'; name: string } | { kind: 'ServiceAccount'; name: string; namespace: string };
 type Ref = { namespace: string; name: string };
 
-/** What the attacks of one file have in common. `end` takes the policies away that they made. */
+/** What the attacks of one file have in common. The policies that they made go after each. */
 export function people(stage: () => Stage) {
-  const policies: string[] = [];
+  const policies = usePolicies(stage);
   let count = 0;
   const post = (path: string, body: object) => stage().admin.createRaw(path, body);
   const roleRef = (kind: string, name: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name });
@@ -41,16 +40,7 @@ export function people(stage: () => Stage) {
       await post(`${rbac}/clusterrolebindings`, { metadata, roleRef: roleRef('ClusterRole', metadata.name), subjects });
     },
     /** A policy for one namespace. */
-    async policy(namespace: string, spec: object, namespaceSelector?: object): Promise<void> {
-      policies.push(namespace);
-      const own = { matchLabels: { 'kubernetes.io/metadata.name': namespace } };
-      await post(`${ours}/agentpolicies`, {
-        apiVersion: 'hallpass.dev/v1alpha1',
-        kind: 'AgentPolicy',
-        metadata: { name: namespace },
-        spec: { namespaceSelector: namespaceSelector ?? own, ...spec },
-      });
-    },
+    policy: (namespace: string, spec: object) => policies(namespace, namespace, spec),
     /** Makes a review of a grant; who was let in a moment ago is kept waiting for that. */
     async review(by: Caller, of: ParsedGrant, decision: string): Promise<string> {
       count += 1;
@@ -75,9 +65,6 @@ export function people(stage: () => Stage) {
       const grant = await stage().until(stage().seen.grants, ref, (now) => !!now?.status.message?.includes(text));
       if (!grant) throw new Error('the grant is gone');
       return grant;
-    },
-    async end(): Promise<void> {
-      for (const name of policies.splice(0)) await unlessGone(stage().admin.delete(agentPolicies, { name }));
     },
   };
   return found;

@@ -13,8 +13,7 @@ const named = z.object({ metadata: z.object({ labels: z.record(z.string(), z.str
 describe('who wants access that nobody would give them', function () {
   this.timeout(60_000);
   const stage = useSharedStage();
-  const { person, bind, allow, policy, once, end } = people(stage);
-  afterEach(end);
+  const { person, bind, allow, policy, once } = people(stage);
 
   const grantsOf = (namespace: string) => `${ours}/namespaces/${namespace}/agentgrants`;
 

@@ -1,5 +1,6 @@
 // One command stops a namespace, or everything, and one takes that back, with the shipped roles only; as the agent sees it.
 import { expect } from 'chai';
+import { createPolicy } from '../endings/policies.ts';
 import { grantManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
 import { type Person, person } from './person.ts';
 
@@ -70,15 +71,7 @@ describe('kubectl hallpass freeze', function () {
   });
 
   it('leaves a policy alone that only has its name', async () => {
-    await stage.admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'freeze-apart' },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'apart' } },
-        limits: { maxGrantDuration: '24h' },
-      },
-    });
+    await createPolicy(stage, 'freeze-apart', 'apart', { limits: { maxGrantDuration: '24h' } });
     for (const words of [['freeze', '--reason', 'x'], ['unfreeze']]) {
       const { code, err } = await guard.hallpass(...words, '-n', 'apart', '--yes');
       expect(code).to.equal(3);

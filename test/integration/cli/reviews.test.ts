@@ -4,6 +4,7 @@ import type { ParsedGrant } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentReviews } from '../../../src/api/review.ts';
 import { unlessGone } from '../../../src/kube/client.ts';
+import { createPolicy } from '../endings/policies.ts';
 import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 import { type Person, person, runKubectl } from './person.ts';
 
@@ -24,15 +25,7 @@ describe('kubectl hallpass, by which people decide', function () {
   before(async () => {
     await stage().namespace(namespace);
     await stage().identity(namespace);
-    await stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: namespace },
-      spec: {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        approvals: [{ why: 'a test', count: 1 }],
-      },
-    });
+    await createPolicy(stage(), namespace, namespace, { approvals: [{ why: 'a test', count: 1 }] });
     carol = await person(stage(), 'cli-carol', { namespace, roles: ['edit', 'hallpass-reviewer'] });
     rita = await person(stage(), 'cli-rita', { namespace, roles: ['hallpass-reviewer'] });
     await stage().poll(

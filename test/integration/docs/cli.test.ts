@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { binary } from '../../controlplane/binaries.ts';
 import { type Playground, startPlayground } from '../../controlplane/playground.ts';
+import { policyManifest } from '../endings/policies.ts';
 import { fences, page, root } from './pages.ts';
 
 const guide = page('docs/cli.md');
@@ -27,15 +28,8 @@ describe('the guide to kubectl hallpass', function () {
     for (const part of ['admin', 'team'])
       await playground.admin(['apply', '-k', `${root}/examples/deploy-agent/${part}`]);
     const approvals = [{ why: 'production is touched', count: 1 }];
-    const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': 'web' } };
-    await playground.admin(['create', '-f', '-'], {
-      input: JSON.stringify({
-        apiVersion: 'hallpass.dev/v1alpha1',
-        kind: 'AgentPolicy',
-        metadata: { name: 'web-approvals' },
-        spec: { namespaceSelector, approvals },
-      }),
-    });
+    const policy = JSON.stringify(policyManifest('web-approvals', 'web', { approvals }));
+    await playground.admin(['create', '-f', '-'], { input: policy });
     for (const [user, role] of [
       ['ada', 'hallpass-reviewer'],
       ['rosa', 'hallpass-reviewer'],

@@ -6,6 +6,7 @@ import { agentGrants } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { Client } from '../../../src/kube/client.ts';
 import { clusterRoleBindings, clusterRoles, cronJobs, ipAddresses, jobs, services } from '../../../src/kube/kinds.ts';
+import { createPolicy } from './policies.ts';
 import { grantManifest, PROMISED, SYSTEM_NAMESPACE, useSharedStage } from './stage.ts';
 
 const directory = join(import.meta.dirname, '..', '..', '..', 'deploy', 'cluster-scope');
@@ -24,15 +25,8 @@ describe('the dead man of the whole cluster', function () {
 
   before(async () => {
     await stage().playground.admin(['apply', '-k', directory]);
-    await stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name: 'dead-man' },
-      spec: {
-        namespaceSelector: {},
-        allow: [{ why: 'a test', scope: 'Cluster', apiGroups: [''], resources: ['pods'], verbs: ['list'] }],
-      },
-    });
+    const permission = { scope: 'Cluster', apiGroups: [''], resources: ['pods'], verbs: ['list'] };
+    await createPolicy(stage(), 'dead-man', {}, { allow: [{ why: 'a test', ...permission }] });
     await stage().namespace(namespace);
     await stage().identity(namespace, { clusterScope: true });
   });

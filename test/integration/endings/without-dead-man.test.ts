@@ -8,6 +8,7 @@ import { ApiError, unlessGone } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
 import { violations } from '../../harness/invariants.ts';
 import { allowJobs, forbidJobs, refusesJobs } from './no-jobs.ts';
+import { createPolicy } from './policies.ts';
 import { grantManifest, PROMISED, podsOf, useSharedStage } from './stage.ts';
 
 describe('a dead man that the policies do without', function () {
@@ -26,12 +27,7 @@ describe('a dead man that the policies do without', function () {
   const selectedByDefault = (namespaceSelector: object) =>
     stage().admin.patch(agentPolicies, { name: 'default' }, { spec: { namespaceSelector } }, { type: 'merge' });
   const policy = (name: string, spec: object) =>
-    stage().admin.createRaw('/apis/hallpass.dev/v1alpha1/agentpolicies', {
-      apiVersion: 'hallpass.dev/v1alpha1',
-      kind: 'AgentPolicy',
-      metadata: { name },
-      spec: { namespaceSelector: { matchExpressions: mine }, credentials: ['Identity'], ...spec },
-    });
+    createPolicy(stage(), name, { matchExpressions: mine }, { credentials: ['Identity'], ...spec });
   /** Created, and Active without waiting for a dead man. */
   async function givenWithout(ref: { namespace: string; name: string }, o: object = {}): Promise<ParsedGrant> {
     await stage().create(grantManifest(ref, o));
