@@ -6,37 +6,39 @@ import { agentIdentities } from '../../src/api/identity.ts';
 import { serviceAccountName } from '../../src/api/names.ts';
 import { unlessGone } from '../../src/kube/client.ts';
 import { type ServiceAccount, serviceAccounts } from '../../src/kube/kinds.ts';
-import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
-import { HOME, type Setting, startSetting } from './setting.ts';
+import { useKilled } from './killed.ts';
+import { HOME, inSeconds } from './setting.ts';
 import { type Case, cases, identityCreation, identityDeletion, identityExpiry, type Place } from './steps.ts';
 
 describe('hallpass killed by SIGKILL while it sees to an identity', function () {
   this.timeout(120_000);
-  let setting: Setting;
-  let current: HallpassProcess;
+  const { setting, phase, receiptsOf, areClosed, killAt, restart } = useKilled();
 
   const ref = (name: string) => ({ namespace: HOME, name });
-  const identityOf = (name: string) => setting.caches.identities.get(ref(name));
+  const identityOf = (name: string) => setting().caches.identities.get(ref(name));
   const readyReason = (name: string) =>
     identityOf(name)?.status.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True')?.reason;
-  const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
   const isBound = (name: string) => {
     const uid = receiptsOf(name)[0]?.spec?.grant.uid;
-    return setting.caches.bindings.list().some(({ metadata }) => metadata.name === `hallpass-${uid}`);
+    return setting()
+      .caches.bindings.list()
+      .some(({ metadata }) => metadata.name === `hallpass-${uid}`);
   };
   /** The events about an identity and about grants of that name. */
   const eventsOf = (name: string) =>
-    setting.caches.events.list().flatMap(({ reason, regarding, series }) => {
-      return regarding?.name === name ? Array.from({ length: series?.count ?? 1 }, () => reason) : [];
-    });
+    setting()
+      .caches.events.list()
+      .flatMap(({ reason, regarding, series }) => {
+        return regarding?.name === name ? Array.from({ length: series?.count ?? 1 }, () => reason) : [];
+      });
 
   /** As it is stored now; undefined when there is none. */
   const accountOf = (name: string): Promise<ServiceAccount | undefined> =>
-    unlessGone(setting.admin.get(serviceAccounts, { namespace: HOME, name: serviceAccountName(name) }));
+    unlessGone(setting().admin.get(serviceAccounts, { namespace: HOME, name: serviceAccountName(name) }));
 
   async function create(name: string, expiresAt?: string): Promise<void> {
-    await setting.admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${HOME}/agentidentities`, {
+    await setting().admin.createRaw(`/apis/hallpass.dev/v1alpha1/namespaces/${HOME}/agentidentities`, {
       apiVersion: 'hallpass.dev/v1alpha1',
       kind: 'AgentIdentity',
       metadata: ref(name),
@@ -50,32 +52,17 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
 
   /** Has hallpass stopped at all these places by what `cause` does, kills it, and starts another. */
   async function killedAt(stops: Case<Place>[], cause: () => Promise<unknown>, look: () => Promise<void>) {
-    const held = stops.map((each) => setting.proxy.stopAt({ ...each, subject: each.name }));
-    await cause();
-    await Promise.all(held.map(({ arrived }) => arrived));
-    current.kill('SIGKILL');
-    await current.exited;
+    await killAt(stops, cause);
     await look();
-    await setting.vacate();
-    current = await setting.start({ proxied: true });
+    await restart();
   }
 
   /** Each with a grant of the same name, which is Active. */
   async function live(stops: Case<Place>[], expiresAt?: string): Promise<void> {
     await Promise.all(stops.map(({ name }) => create(name, expiresAt)));
-    await Promise.all(stops.map(({ name }) => setting.grant(name, { duration: '1h' }, [HOME], name)));
-    await setting.until('every grant to be Active', () => stops.every(({ name }) => setting.isSettled(name)));
+    await Promise.all(stops.map(({ name }) => setting().grant(name, { duration: '1h' }, [HOME], name)));
+    await setting().until('every grant to be Active', () => stops.every(({ name }) => setting().isSettled(name)));
   }
-
-  before(async () => {
-    setting = await startSetting();
-    current = await setting.start({ proxied: true });
-    await setting.leads(current);
-  });
-  after(() => setting?.stop());
-  afterEach(() => {
-    expect(setting.history.violations).to.deep.equal([]);
-  });
 
   describe('that was created', () => {
     const created = cases('created', identityCreation);
@@ -89,7 +76,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
           for (const { name } of created) accounts.set(name, (await accountOf(name))?.metadata.uid);
         },
       );
-      await setting.until('every identity to be ready', () =>
+      await setting().until('every identity to be ready', () =>
         created.every(({ name }) => readyReason(name) === 'IdentityReady'),
       );
     });
@@ -114,14 +101,14 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
   /** What every end of an identity comes to, whatever its cause. */
   function endsWell(stops: Case<Place>[]): void {
     it('leaves no access, no record open, and nobody told twice', async () => {
-      await settled(setting.admin);
+      await settled(setting().admin);
       for (const { name } of stops) {
         expect(isBound(name), name).to.equal(false);
         expect(
           receiptsOf(name).map(({ status }) => status.outcome),
           name,
         ).to.deep.equal(['Expired']);
-        expect(setting.find(name)?.status.phase, name).to.equal('Expired');
+        expect(phase(name), name).to.equal('Expired');
         expect(eventsOf(name).filter((reason) => reason === 'Lapsed').length, name).to.be.at.most(1);
       }
     });
@@ -130,11 +117,10 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
   /** By the time that it looks after the ServiceAccount, the grant must have ended. */
   const afterGrants = ['DELETE serviceaccounts', 'PATCH agentidentities'];
   const grantsOver = (stops: Case<Place>[]) =>
-    setting.until('every grant to be over', () =>
-      stops.every(({ name }) => isTerminal(setting.find(name)?.status.phase) && receiptsOf(name)[0]?.status.outcome),
+    setting().until('every grant to be over', () =>
+      stops.every(({ name }) => isTerminal(phase(name)) && receiptsOf(name)[0]?.status.outcome),
     );
-  const grantHasEnded = ({ name }: Case<Place>) =>
-    !isBound(name) && receiptsOf(name).every(({ status }) => status.outcome !== undefined);
+  const grantHasEnded = ({ name }: Case<Place>) => !isBound(name) && areClosed(name);
 
   describe('that was deleted', () => {
     const deleted = cases('deleted', identityDeletion);
@@ -144,13 +130,13 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
       await live(deleted);
       await killedAt(
         deleted,
-        () => Promise.all(deleted.map(({ name }) => setting.admin.delete(agentIdentities, ref(name)))),
+        () => Promise.all(deleted.map(({ name }) => setting().admin.delete(agentIdentities, ref(name)))),
         async () => {
           const late = deleted.filter(({ step }) => afterGrants.includes(step));
           early.push(...late.filter((each) => !grantHasEnded(each)).map(({ title }) => title));
         },
       );
-      await setting.until('every identity to be gone', () => deleted.every(({ name }) => !identityOf(name)));
+      await setting().until('every identity to be gone', () => deleted.every(({ name }) => !identityOf(name)));
       await grantsOver(deleted);
     });
 
@@ -170,7 +156,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
     const early: string[] = [];
 
     before(async () => {
-      const soon = new Date(Math.ceil(Date.now() / 1000 + 7) * 1000).toISOString();
+      const soon = inSeconds(7);
       await live(expired, soon);
       await killedAt(
         expired,
@@ -180,7 +166,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
           early.push(...late.filter((each) => !grantHasEnded(each)).map(({ title }) => title));
         },
       );
-      await setting.until('every identity to be expired', () =>
+      await setting().until('every identity to be expired', () =>
         expired.every(({ name }) => readyReason(name) === 'IdentityExpired'),
       );
       await grantsOver(expired);

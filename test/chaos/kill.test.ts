@@ -2,47 +2,25 @@
 // lost. One process is stopped at all of them at once, each with a grant of its own, and killed; then a fresh one starts.
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
-import type { HallpassProcess } from '../controlplane/playground.ts';
-import { settled } from '../harness/invariants.ts';
-import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
-import { byDeadline, byDeletion, type Case, cases, issue, issueElsewhere } from './steps.ts';
-import type { Held } from './write-proxy.ts';
+import { useKilled } from './killed.ts';
+import { HOME, inSeconds, OTHER } from './setting.ts';
+import { byDeadline, byDeletion, cases, issue, issueElsewhere } from './steps.ts';
 
 const both = [HOME, OTHER];
-const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
 
 describe('hallpass killed by SIGKILL', function () {
   this.timeout(120_000);
-  let setting: Setting;
-  const uids = new Map<string, string>();
-  const passed = new Map<string, boolean>();
-
-  const stopAt = (each: Case) => setting.proxy.stopAt({ ...each, subject: each.name });
-  const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
-  const phase = (name: string) => setting.find(name)?.status.phase;
-
-  /** Kills the process that is stopped at all these places, and notes what it leaves behind. */
-  async function killAt(hallpass: HallpassProcess, held: Held[], stopped: Case[]): Promise<void> {
-    await Promise.all(held.map(({ arrived }) => arrived));
-    hallpass.kill('SIGKILL');
-    await hallpass.exited;
-    for (const { name } of stopped) {
-      uids.set(name, setting.find(name)?.metadata.uid ?? uids.get(name) ?? '');
-      passed.set(name, await setting.access(name));
-    }
-  }
-
-  function expectAccessAtDeath({ name, moment, passes: [before, after] }: Case): void {
-    const wanted = moment === 'before' ? before : after;
-    if (wanted !== undefined) expect(passed.get(name), 'access while no hallpass ran').to.equal(wanted);
-  }
-
-  before(async () => {
-    setting = await startSetting();
-  });
-  after(() => setting?.stop());
-
-  let current: HallpassProcess;
+  const {
+    setting,
+    phase,
+    receiptsOf,
+    areClosed,
+    killAt,
+    restart,
+    noteAccess,
+    expectAccessAtDeath,
+    leavesEveryInvariant,
+  } = useKilled();
 
   describe('while it issues', () => {
     const lasting = cases('lasting', [...issue, ...issueElsewhere]);
@@ -51,17 +29,16 @@ describe('hallpass killed by SIGKILL', function () {
     const ends = new Map<string, string | undefined>();
 
     before(async () => {
-      current = await setting.start({ proxied: true });
-      await setting.leads(current);
-      const held = [...lasting, ...short].map(stopAt);
-      await Promise.all([
-        ...lasting.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),
-        ...short.map(({ name }) => setting.grant(name, { duration: '8s' }, both)),
-      ]);
-      await killAt(current, held, [...lasting, ...short]);
+      await killAt([...lasting, ...short], () =>
+        Promise.all([
+          ...lasting.map(({ name }) => setting().grant(name, { duration: '1h' }, both)),
+          ...short.map(({ name }) => setting().grant(name, { duration: '8s' }, both)),
+        ]),
+      );
+      await noteAccess([...lasting, ...short]);
       for (const { name } of [...lasting, ...short]) ends.set(name, receiptsOf(name)[0]?.spec?.expiresAt);
-      current = await setting.start({ proxied: true });
-      await setting.until('every interrupted grant to be Active or over', () => {
+      await restart({ whenFree: true });
+      await setting().until('every interrupted grant to be Active or over', () => {
         const done = short.every(({ name }) => isTerminal(phase(name)));
         return done && lasting.every(({ name }) => phase(name) === 'Active');
       });
@@ -71,10 +48,10 @@ describe('hallpass killed by SIGKILL', function () {
       it(`${stopped.title}: the access is given, with the end that its receipt fixed`, async () => {
         const { name } = stopped;
         expectAccessAtDeath(stopped);
-        await setting.accessIs(true, name, both);
+        await setting().accessIs(true, name, both);
         const [receipt, ...more] = receiptsOf(name);
         expect(more).to.deep.equal([]);
-        expect(setting.find(name)?.status.expiresAt).to.equal(receipt?.spec?.expiresAt);
+        expect(setting().find(name)?.status.expiresAt).to.equal(receipt?.spec?.expiresAt);
         if (ends.get(name) !== undefined) expect(receipt?.spec?.expiresAt).to.equal(ends.get(name));
       });
     }
@@ -82,7 +59,7 @@ describe('hallpass killed by SIGKILL', function () {
     for (const stopped of short) {
       it(`${stopped.title}, with the end passing before it is back: the access is gone for good`, async () => {
         const { name } = stopped;
-        await setting.accessIs(false, name, both);
+        await setting().accessIs(false, name, both);
         expect(phase(name)).to.equal('Expired');
         const [receipt, ...more] = receiptsOf(name);
         expect(more).to.deep.equal([]);
@@ -90,16 +67,13 @@ describe('hallpass killed by SIGKILL', function () {
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
 
     it('is no reason to announce a grant twice', () => {
       for (const { name } of [...lasting, ...short]) {
-        const granted = setting.caches.events
-          .list()
-          .filter(({ reason, regarding }) => reason === 'Granted' && regarding?.uid === uids.get(name));
+        const granted = setting()
+          .caches.events.list()
+          .filter(({ reason, regarding }) => reason === 'Granted' && regarding?.name === name);
         expect(granted.length + granted.filter(({ series }) => series).length, name).to.be.at.most(1);
       }
     });
@@ -112,23 +86,18 @@ describe('hallpass killed by SIGKILL', function () {
     before(async () => {
       const notAfter = inSeconds(8);
       await Promise.all([
-        ...lapsing.map(({ name }) => setting.grant(name, { notAfter }, both)),
-        ...deleted.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),
+        ...lapsing.map(({ name }) => setting().grant(name, { notAfter }, both)),
+        ...deleted.map(({ name }) => setting().grant(name, { duration: '1h' }, both)),
       ]);
-      await setting.until('every grant to be Active', () =>
-        [...lapsing, ...deleted].every(({ name }) => setting.isSettled(name)),
+      await setting().until('every grant to be Active', () =>
+        [...lapsing, ...deleted].every(({ name }) => setting().isSettled(name)),
       );
-      for (const { name } of deleted) uids.set(name, setting.find(name)?.metadata.uid ?? '');
-      const held = [...lapsing, ...deleted].map(stopAt);
-      await Promise.all(deleted.map(({ name }) => setting.remove(name)));
-      await killAt(current, held, [...lapsing, ...deleted]);
-      await setting.vacate();
-      current = await setting.start();
-      await setting.until('every interrupted grant to be over', () => {
-        const closed = [...lapsing, ...deleted].every(({ name }) =>
-          receiptsOf(name).every(({ status }) => status.outcome !== undefined),
-        );
-        const gone = deleted.every(({ name }) => setting.find(name) === undefined);
+      await killAt([...lapsing, ...deleted], () => Promise.all(deleted.map(({ name }) => setting().remove(name))));
+      await noteAccess([...lapsing, ...deleted]);
+      await restart();
+      await setting().until('every interrupted grant to be over', () => {
+        const closed = [...lapsing, ...deleted].every(({ name }) => areClosed(name));
+        const gone = deleted.every(({ name }) => setting().find(name) === undefined);
         return closed && gone && lapsing.every(({ name }) => isTerminal(phase(name)));
       });
     });
@@ -137,7 +106,7 @@ describe('hallpass killed by SIGKILL', function () {
       it(`at the deadline, ${stopped.title}: the access goes, and is recorded as expired`, async () => {
         const { name } = stopped;
         expectAccessAtDeath(stopped);
-        await setting.accessIs(false, name, both);
+        await setting().accessIs(false, name, both);
         expect(phase(name)).to.equal('Expired');
         expect(receiptsOf(name).map(({ status }) => status.outcome)).to.deep.equal(['Expired']);
       });
@@ -147,14 +116,11 @@ describe('hallpass killed by SIGKILL', function () {
       it(`after a deletion, ${stopped.title}: the access goes, and is recorded as revoked`, async () => {
         const { name } = stopped;
         expectAccessAtDeath(stopped);
-        await setting.accessIs(false, name, both);
+        await setting().accessIs(false, name, both);
         expect(receiptsOf(name).map(({ status }) => status.outcome)).to.deep.equal(['Revoked']);
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
   });
 });

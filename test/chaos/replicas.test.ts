@@ -8,7 +8,7 @@ import { jobs, roleBindings, roles } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
 import { logged } from './logged.ts';
-import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+import { HOME, inSeconds, OTHER, type Setting, startSetting } from './setting.ts';
 import { byDeadline, byDeletion, type Case, cases, issue } from './steps.ts';
 import type { Held } from './write-proxy.ts';
 
@@ -31,7 +31,6 @@ describe('two replicas of hallpass', function () {
   const grantedEvents = (uid: string) => eventsOf(uid, ['Granted']);
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-  const inSeconds = (count: number) => new Date(Math.ceil(Date.now() / 1000 + count) * 1000).toISOString();
   const stopAt = (each: Case): [string, Held] => [each.name, setting.proxy.stopAt({ ...each, subject: each.name })];
 
   /** Starts two, of which the one behind the proxy leads. */

@@ -8,11 +8,10 @@ import { ApiError } from '../../src/kube/client.ts';
 import { roleBindings } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
-import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+import { HOME, inSeconds, OTHER, type Setting, startSetting } from './setting.ts';
 
 const both = [HOME, OTHER];
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
-const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
 const reached = (time: string) => delay(Math.max(0, Date.parse(time) - Date.now()));
 
 function ignoreUnavailable(error: unknown): false {

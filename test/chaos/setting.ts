@@ -24,6 +24,9 @@ export const HOME = 'demo';
 export const OTHER = 'demo-other';
 export const AGENT = 'chaos';
 
+/** The first whole second that many seconds from now, as a manifest has it. */
+export const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000).toISOString();
+
 export type Setting = {
   controlPlane: ControlPlane;
   admin: Client;

@@ -3,10 +3,9 @@
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { agentPolicies } from '../../src/api/policy.ts';
-import type { HallpassProcess } from '../controlplane/playground.ts';
-import { settled } from '../harness/invariants.ts';
 import { allowJobs, forbidJobs } from '../integration/endings/no-jobs.ts';
-import { HOME, OTHER, type Setting, startSetting } from './setting.ts';
+import { useKilled } from './killed.ts';
+import { HOME, inSeconds, OTHER, type Setting } from './setting.ts';
 import { byDeadline, type Case, cases, type Step } from './steps.ts';
 
 /** The first Job that is refused is news, on which it is decided to do without. */
@@ -37,42 +36,26 @@ const withdrawal = byDeadline.filter(({ step, namespace }) => step !== 'DELETE j
 
 describe('hallpass killed by SIGKILL where it gives access without a dead man', function () {
   this.timeout(120_000);
-  let setting: Setting;
-  let current: HallpassProcess;
-  const passed = new Map<string, boolean>();
+  const policySays = ({ admin }: Setting, word: string) =>
+    admin.patch(agentPolicies, { name: 'default' }, { spec: { deadMan: word } }, { type: 'merge' });
 
-  const phase = (name: string) => setting.find(name)?.status.phase;
-  const deadMan = (name: string) => setting.find(name)?.status.conditions?.find(({ type }) => type === 'DeadMan');
+  const killed = useKilled(async (before) => {
+    await policySays(before, 'BestEffort');
+    await forbidJobs(before, HOME);
+  });
+  const { setting, phase, receiptsOf, expectAccessAtDeath, leavesEveryInvariant } = killed;
+  const deadMan = (name: string) =>
+    setting()
+      .find(name)
+      ?.status.conditions?.find(({ type }) => type === 'DeadMan');
   const isLacking = (name: string) => phase(name) === 'Active' && deadMan(name)?.reason === 'DeadManLacking';
-  const receiptsOf = (name: string) => setting.caches.receipts.list().filter(({ spec }) => spec?.grant.name === name);
-
-  const policySays = (word: string) =>
-    setting.admin.patch(agentPolicies, { name: 'default' }, { spec: { deadMan: word } }, { type: 'merge' });
 
   /** Kills the process once it has come to all these places, notes what the agent may do meanwhile, and starts another. */
-  async function killedAt(stopped: Case[], begin: () => Promise<unknown>): Promise<void> {
-    const held = stopped.map((each) => setting.proxy.stopAt({ ...each, subject: each.name }));
-    await begin();
-    await Promise.all(held.map(({ arrived }) => arrived));
-    current.kill('SIGKILL');
-    await current.exited;
-    for (const { name } of stopped) passed.set(name, await setting.access(name));
-    await setting.vacate();
-    current = await setting.start({ proxied: true });
+  async function killedAt(stopped: Case[], begin?: () => Promise<unknown>): Promise<void> {
+    await killed.killAt(stopped, begin);
+    await killed.noteAccess(stopped);
+    await killed.restart();
   }
-
-  function expectAccessAtDeath({ name, moment, passes: [before, after] }: Case): void {
-    expect(passed.get(name), 'access while no hallpass ran').to.equal(moment === 'before' ? before : after);
-  }
-
-  before(async () => {
-    setting = await startSetting();
-    await policySays('BestEffort');
-    await forbidJobs(setting, HOME);
-    current = await setting.start({ proxied: true });
-    await setting.leads(current);
-  });
-  after(() => setting?.stop());
 
   describe('while it issues', () => {
     const lasting = cases('lasting', issue);
@@ -82,11 +65,11 @@ describe('hallpass killed by SIGKILL where it gives access without a dead man', 
     before(async () => {
       await killedAt([...lasting, ...short], () =>
         Promise.all([
-          ...lasting.map(({ name }) => setting.grant(name, { duration: '1h' })),
-          ...short.map(({ name }) => setting.grant(name, { duration: '5s' })),
+          ...lasting.map(({ name }) => setting().grant(name, { duration: '1h' })),
+          ...short.map(({ name }) => setting().grant(name, { duration: '5s' })),
         ]),
       );
-      await setting.until('every interrupted grant to be Active or over', () => {
+      await setting().until('every interrupted grant to be Active or over', () => {
         return lasting.every(({ name }) => isLacking(name)) && short.every(({ name }) => isTerminal(phase(name)));
       });
     });
@@ -95,115 +78,104 @@ describe('hallpass killed by SIGKILL where it gives access without a dead man', 
       it(`${stopped.title}: the access is given without a Job, under one receipt`, async () => {
         const { name } = stopped;
         expectAccessAtDeath(stopped);
-        await setting.accessIs(true, name);
+        await setting().accessIs(true, name);
         const [receipt, ...more] = receiptsOf(name);
         expect(more).to.deep.equal([]);
-        expect(setting.find(name)?.status.expiresAt).to.equal(receipt?.spec?.expiresAt);
+        expect(setting().find(name)?.status.expiresAt).to.equal(receipt?.spec?.expiresAt);
       });
     }
 
     for (const stopped of short) {
       it(`${stopped.title}, with a short time: the access is gone for good`, async () => {
         expectAccessAtDeath(stopped);
-        await setting.accessIs(false, stopped.name);
+        await setting().accessIs(false, stopped.name);
         expect(phase(stopped.name)).to.equal('Expired');
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
   });
 
   describe('while it withdraws', () => {
     const lapsing = cases('lapsing', withdrawal);
 
     before(async () => {
-      const notAfter = new Date(Math.ceil(Date.now() / 1000 + 8) * 1000).toISOString();
-      await Promise.all(lapsing.map(({ name }) => setting.grant(name, { notAfter })));
-      await setting.until('every grant to be Active', () => lapsing.every(({ name }) => isLacking(name)));
-      await killedAt(lapsing, async () => undefined);
-      await setting.until('every interrupted grant to be over', () => {
-        const closed = lapsing.every(({ name }) =>
-          receiptsOf(name).every(({ status }) => status.outcome !== undefined),
+      const notAfter = inSeconds(8);
+      await Promise.all(lapsing.map(({ name }) => setting().grant(name, { notAfter })));
+      await setting().until('every grant to be Active', () => lapsing.every(({ name }) => isLacking(name)));
+      await killedAt(lapsing);
+      await setting().until('every interrupted grant to be over', () => {
+        return (
+          lapsing.every(({ name }) => killed.areClosed(name)) && lapsing.every(({ name }) => isTerminal(phase(name)))
         );
-        return closed && lapsing.every(({ name }) => isTerminal(phase(name)));
       });
     });
 
     for (const stopped of lapsing) {
       it(`${stopped.title}: the access goes, and is recorded as expired`, async () => {
         expectAccessAtDeath(stopped);
-        await setting.accessIs(false, stopped.name);
+        await setting().accessIs(false, stopped.name);
         expect(receiptsOf(stopped.name).map(({ status }) => status.outcome)).to.deep.equal(['Expired']);
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
   });
 
   describe('while a Job is made at last', () => {
     const armed = cases('armed', arming);
 
     before(async () => {
-      await Promise.all(armed.map(({ name }) => setting.grant(name, { duration: '1h' })));
-      await setting.until('every grant to be Active', () => armed.every(({ name }) => isLacking(name)));
+      await Promise.all(armed.map(({ name }) => setting().grant(name, { duration: '1h' })));
+      await setting().until('every grant to be Active', () => armed.every(({ name }) => isLacking(name)));
       // Tried again only 15 s after the Jobs were refused.
-      await allowJobs({ playground: setting.controlPlane }, HOME);
-      await killedAt(armed, async () => undefined);
-      await setting.until('every grant to have its Job', () => armed.every(({ name }) => setting.isSettled(name)));
+      await allowJobs({ playground: setting().controlPlane }, HOME);
+      await killedAt(armed);
+      await setting().until('every grant to have its Job', () => armed.every(({ name }) => setting().isSettled(name)));
     });
 
     for (const stopped of armed) {
       it(`${stopped.title}: the access stays, and the Job owns it`, async () => {
         const { name } = stopped;
         expectAccessAtDeath(stopped);
-        await setting.accessIs(true, name);
-        const ref = { namespace: HOME, name: `hallpass-${setting.find(name)?.metadata.uid}` };
-        const owners = setting.caches.bindings.get(ref)?.metadata.ownerReferences?.map(({ uid }) => uid);
-        expect(owners).to.deep.equal([setting.caches.jobs.get(ref)?.metadata.uid]);
-        expect(setting.find(name)?.status.warnings).to.equal(undefined);
+        await setting().accessIs(true, name);
+        const ref = { namespace: HOME, name: `hallpass-${setting().find(name)?.metadata.uid}` };
+        const owners = setting()
+          .caches.bindings.get(ref)
+          ?.metadata.ownerReferences?.map(({ uid }) => uid);
+        expect(owners).to.deep.equal([setting().caches.jobs.get(ref)?.metadata.uid]);
+        expect(setting().find(name)?.status.warnings).to.equal(undefined);
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
   });
 
   describe('while a Job is made that is required from now on', () => {
     const tightened = cases('tightened', required);
 
     before(async () => {
-      await forbidJobs(setting, HOME);
-      await Promise.all(tightened.map(({ name }) => setting.grant(name, { duration: '1h' })));
-      await setting.until('every grant to be Active', () => tightened.every(({ name }) => isLacking(name)));
+      await forbidJobs(setting(), HOME);
+      await Promise.all(tightened.map(({ name }) => setting().grant(name, { duration: '1h' })));
+      await setting().until('every grant to be Active', () => tightened.every(({ name }) => isLacking(name)));
       await killedAt(tightened, async () => {
-        current.kill('SIGKILL');
-        await current.exited;
-        await policySays('Required');
-        await allowJobs({ playground: setting.controlPlane }, HOME);
-        await setting.vacate();
-        current = await setting.start({ proxied: true });
+        await killed.kill();
+        await policySays(setting(), 'Required');
+        await allowJobs({ playground: setting().controlPlane }, HOME);
+        await killed.restart();
       });
-      await setting.until('every grant to have its Job', () => tightened.every(({ name }) => setting.isSettled(name)));
+      await setting().until('every grant to have its Job', () =>
+        tightened.every(({ name }) => setting().isSettled(name)),
+      );
     });
 
     for (const stopped of tightened) {
       it(`${stopped.title}: nothing is given without one, and all is once it is there`, async () => {
         expectAccessAtDeath(stopped);
-        await setting.accessIs(true, stopped.name);
+        await setting().accessIs(true, stopped.name);
       });
     }
 
-    it('leaves every invariant as it was', async () => {
-      await settled(setting.admin);
-      expect(setting.history.violations).to.deep.equal([]);
-    });
+    leavesEveryInvariant();
   });
 });
