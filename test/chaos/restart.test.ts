@@ -8,6 +8,7 @@ import { ApiError } from '../../src/kube/client.ts';
 import { roleBindings } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
+import { poll } from '../harness/poll.ts';
 import { HOME, inSeconds, OTHER, type Setting, startSetting } from './setting.ts';
 
 const both = [HOME, OTHER];
@@ -123,9 +124,8 @@ describe('after a time away', function () {
         const { status } = await setting.admin.get(agentGrants, { namespace: HOME, name: 'in-the-outage' });
         return status.phase;
       };
-      while ((await phaseNow()) !== 'Expired' && Date.now() < backAt + 15_000) await delay(50);
+      await poll(phaseNow, (now) => now === 'Expired', backAt + 15_000 - Date.now());
       console.log(`      ended ${((Date.now() - backAt) / 1000).toFixed(1)} s after the API server was back`);
-      expect(await phaseNow()).to.equal('Expired');
       const { items } = await setting.admin.list(roleBindings, { labelSelector: LABELS.grant });
       const named = items.filter(({ metadata }) => metadata.labels?.[LABELS.grantName] === 'in-the-outage');
       expect(named).to.deep.equal([]);
@@ -141,7 +141,7 @@ describe('after a time away', function () {
       // For a moment after its start the server's admission knows no kind of ours.
       const asked = () =>
         setting.grant('after-the-outage', { duration: '1h' }, both).then(() => true, ignoreUnavailable);
-      while (!(await asked())) await delay(50);
+      await poll(asked, Boolean);
       const from = performance.now();
       await setting.until('it to be Active', () => phase('after-the-outage') === 'Active', 15_000);
       await setting.remove('past-the-outage');

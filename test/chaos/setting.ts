@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { agentGrants, type ParsedGrant } from '../../src/api/grant.ts';
 import { agentIdentities } from '../../src/api/identity.ts';
 import { LEASE_NAME, SYSTEM_NAMESPACE } from '../../src/api/names.ts';
@@ -17,6 +16,7 @@ import { clusterEntry, writeKubeconfig } from '../controlplane/kubeconfig.ts';
 import { startNode } from '../controlplane/kubelet.ts';
 import { type HallpassProcess, startHallpass } from '../controlplane/playground.ts';
 import { type History, keepHistory } from '../harness/history.ts';
+import { poll } from '../harness/poll.ts';
 import { startWriteProxy, type WriteProxy } from './write-proxy.ts';
 
 /** The namespaces that grants of the tests reach into; the first is their own. */
@@ -173,11 +173,8 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
     },
     async leads(hallpass) {
       await hallpass.ready();
-      const giveUp = performance.now() + 30_000;
-      while (!(await saysThatItLeads(hallpass))) {
-        if (performance.now() > giveUp) throw new Error(`${hallpass.logFile}: it doesn't lead after 30 s`);
-        await delay(20);
-      }
+      const told = () => `it doesn't lead: ${hallpass.logFile}`;
+      await poll(() => saysThatItLeads(hallpass), Boolean, 30_000, { pause: 20, told });
       await until('the agent to be ready', () => {
         return caches.identities.get({ namespace: HOME, name: AGENT })?.status.serviceAccount !== undefined;
       });
@@ -205,14 +202,17 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
     },
     find: (name) => caches.grants.get({ namespace: HOME, name }),
     async accessIs(wanted, name, namespaces = [HOME]) {
-      const giveUp = performance.now() + 10_000;
+      const end = performance.now() + 10_000;
       for (const namespace of namespaces) {
-        while ((await access(name, namespace)) !== wanted) {
-          if (performance.now() > giveUp) {
-            throw new Error(`the agent is ${wanted ? 'refused' : 'let through'} for ${name} in ${namespace}`);
-          }
-          await delay(10);
-        }
+        await poll(
+          () => access(name, namespace),
+          (passes) => passes === wanted,
+          end - performance.now(),
+          {
+            pause: 10,
+            told: (passes) => `the agent is ${passes ? 'let through' : 'refused'} for ${name} in ${namespace}`,
+          },
+        );
       }
       return Date.now();
     },

@@ -21,10 +21,7 @@ describe('kubectl hallpass freeze', function () {
     }
     guard = await person(stage, 'guard', { everywhere: ['hallpass-policies-edit'] });
     nobody = await person(stage, 'nobody');
-    await stage.poll(
-      () => guard.kubectl(['auth', 'can-i', 'create', 'agentpolicies.hallpass.dev']),
-      ({ code }) => code === 0,
-    );
+    await guard.may('create', 'agentpolicies.hallpass.dev');
   });
   after(() => stage?.close());
 
@@ -87,14 +84,8 @@ describe('kubectl hallpass freeze', function () {
       .and.contain('kubectl create clusterrolebinding hallpass-policies-edit-nobody');
     // Who may read namespaces is told that there is none.
     const admin = await person(stage, 'knows-namespaces', { everywhere: ['hallpass-policies-edit', 'view'] });
-    await stage.poll(
-      () => admin.kubectl(['auth', 'can-i', 'create', 'agentpolicies.hallpass.dev']),
-      ({ code }) => code === 0,
-    );
-    await stage.poll(
-      () => admin.kubectl(['auth', 'can-i', 'get', 'namespaces']),
-      ({ code }) => code === 0,
-    );
+    await admin.may('create', 'agentpolicies.hallpass.dev');
+    await admin.may('get', 'namespaces');
     const typo = await admin.hallpass('freeze', '-n', 'forzen', '--yes', '--reason', 'x');
     expect([typo.code, typo.err.split('\n')[0]]).to.deep.equal([
       3,

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { delimiter, dirname, join } from 'node:path';
 import { binary } from '../../controlplane/binaries.ts';
+import { poll } from '../../harness/poll.ts';
 import type { Stage } from '../endings/stage.ts';
 
 const plugins = join(import.meta.dirname, '..', '..', '..', 'bin');
@@ -14,6 +15,8 @@ export type Person = {
   hallpass(...words: string[]): Promise<Ended>;
   /** Runs kubectl itself; `input` is its standard input. */
   kubectl(words: string[], input?: string): Promise<Ended>;
+  /** Waits until the API server lets them do this, in the words of `kubectl auth can-i`: a moment after it was bound. */
+  may(...what: string[]): Promise<void>;
 };
 
 /** Runs kubectl with a kubeconfig and the plugin on its PATH. Its standard input may come late. */
@@ -52,8 +55,15 @@ export async function person(
   for (const role of o.roles ?? []) await bind(`${rbac}/namespaces/${o.namespace}/rolebindings`, role);
   for (const role of o.everywhere ?? []) await bind(`${rbac}/clusterrolebindings`, role);
   const kubeconfig = await stage.playground.kubeconfigFor({ user });
+  const kubectl: Person['kubectl'] = (words, input) => runKubectl(kubeconfig, words, input);
   return {
     hallpass: (...words) => runKubectl(kubeconfig, ['hallpass', ...words]),
-    kubectl: (words, input) => runKubectl(kubeconfig, words, input),
+    kubectl,
+    async may(...what) {
+      await poll(
+        () => kubectl(['auth', 'can-i', ...what]),
+        ({ code }) => code === 0,
+      );
+    },
   };
 }

@@ -28,10 +28,7 @@ describe('kubectl hallpass, by which people decide', function () {
     await createPolicy(stage(), namespace, namespace, { approvals: [{ why: 'a test', count: 1 }] });
     carol = await person(stage(), 'cli-carol', { namespace, roles: ['edit', 'hallpass-reviewer'] });
     rita = await person(stage(), 'cli-rita', { namespace, roles: ['hallpass-reviewer'] });
-    await stage().poll(
-      () => rita.kubectl(['auth', 'can-i', 'approve', 'agentgrants.hallpass.dev', ...at]),
-      ({ code }) => code === 0,
-    );
+    await rita.may('approve', 'agentgrants.hallpass.dev', ...at);
   });
 
   /** A grant that carol asks for, once it waits for people. */

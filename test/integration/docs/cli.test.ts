@@ -1,10 +1,10 @@
 // docs/cli.md: each command as a person of its story types it, with what it prints.
 import { execFile } from 'node:child_process';
 import { delimiter, dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { binary } from '../../controlplane/binaries.ts';
 import { type Playground, startPlayground } from '../../controlplane/playground.ts';
+import { poll } from '../../harness/poll.ts';
 import { policyManifest } from '../endings/policies.ts';
 import { fences, page, root } from './pages.ts';
 
@@ -75,12 +75,13 @@ describe('the guide to kubectl hallpass', function () {
 
   /** Repeats a line until it succeeds: what was bound takes effect some milliseconds later. */
   async function until(user: string, line: string): Promise<void> {
-    for (let tries = 0; ; tries += 1) {
-      const { output, code } = await run(user, line);
-      if (code === 0) return;
-      if (tries > 100) throw new Error(`${user}: ${line}: ${output}`);
-      await delay(50);
-    }
+    const told = ({ output }: { output: string }) => `${user}: ${line}: ${output}`;
+    await poll(
+      () => run(user, line),
+      ({ code }) => code === 0,
+      20_000,
+      { told },
+    );
   }
 
   for (const { language, text, line } of fences(guide)) {

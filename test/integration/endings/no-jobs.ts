@@ -1,7 +1,7 @@
 // A quota that refuses every Job in a namespace, the dead man's too.
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, isForbidden, isInvalid } from '../../../src/kube/client.ts';
 import { jobs } from '../../../src/kube/kinds.ts';
+import { poll } from '../../harness/poll.ts';
 
 type WithAdmin = { admin: Client };
 
@@ -29,11 +29,8 @@ export async function forbidJobs({ admin }: WithAdmin, namespace: string): Promi
     metadata: { name: 'no-jobs' },
     spec: { hard: { 'count/jobs.batch': '0' } },
   });
-  const giveUp = performance.now() + 20_000;
-  while (!(await refusesJobs({ admin }, namespace))) {
-    if (performance.now() > giveUp) throw new Error(`Jobs are let into ${namespace} in spite of a quota`);
-    await delay(50);
-  }
+  const told = () => `Jobs are let into ${namespace} in spite of a quota`;
+  await poll(() => refusesJobs({ admin }, namespace), Boolean, 20_000, { told });
 }
 
 /** `playground`: where kubectl runs as admin. */

@@ -1,7 +1,6 @@
 // What the tests of endings share: one playground, what it holds as something that can be waited for, and agents that ask.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { parse } from 'yaml';
 import { conditionProblems } from '../../../src/api/consistency.ts';
@@ -26,6 +25,7 @@ import {
 import { silentLog } from '../../../src/kube/log.ts';
 import { type KubeObject, keyOf, type ObjectRef, type Resource } from '../../../src/kube/object.ts';
 import { startPlayground } from '../../controlplane/playground.ts';
+import { poll } from '../../harness/poll.ts';
 
 /** What the docs promise from the deadline to the refusal, with every replica dead, in milliseconds. */
 export const PROMISED = 15_000;
@@ -167,16 +167,7 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
     seen,
     problems,
     until,
-    /** Repeats a question until its answer is as wanted; for what no watch tells. */
-    async poll<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, bound = BOUND): Promise<T> {
-      const end = performance.now() + bound;
-      for (;;) {
-        const answer = await ask();
-        if (wanted(answer)) return answer;
-        if (performance.now() > end) throw new Error(`not as wanted after ${bound} ms: ${JSON.stringify(answer)}`);
-        await delay(50);
-      }
-    },
+    poll,
 
     /** Somebody with credentials of their own. */
     async person(user: string, groups: string[] = []): Promise<Client> {
@@ -309,14 +300,14 @@ async function openStage(o: Parameters<typeof startPlayground>[0] = {}) {
       return {
         asks,
         async until(path, status, bound = BOUND) {
-          const end = performance.now() + bound;
-          for (;;) {
-            const answer = await asks(path);
-            if (answer === status) return Date.now();
-            if (performance.now() > end)
-              throw new Error(`GET ${path} answers ${answer} after ${bound} ms, not ${status}`);
-            await delay(5);
-          }
+          const told = (answer: number) => `GET ${path} answers ${answer}, not ${status}`;
+          await poll(
+            () => asks(path),
+            (answer) => answer === status,
+            bound,
+            { pause: 5, told },
+          );
+          return Date.now();
         },
       };
     },
