@@ -219,13 +219,18 @@ export class Client {
     return jsonIn(answer, this.#request('GET', path));
   }
 
-  /** Opens a watch on a connection of its own; its body is one event a line. `timeoutMs` is until the headers. */
-  async stream(path: string, label: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+  /** Opens an answer that is read as it comes, on a connection of its own. `timeoutMs` is until the headers. */
+  async stream(
+    verb: 'LIST' | 'WATCH',
+    path: string,
+    label: string,
+    options: RequestOptions = {},
+  ): Promise<IncomingMessage> {
     const outgoing = { method: 'GET', path, timeoutMs: options.timeoutMs ?? defaultTimeoutMs, signal: options.signal };
     for (let refreshed = false; ; refreshed = true) {
       const startedMs = performance.now();
       const response = await this.#measured(
-        'WATCH',
+        verb,
         label,
         startedMs,
         this.#transport.open(outgoing, refreshed),

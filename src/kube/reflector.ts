@@ -16,7 +16,7 @@ export type Sink = {
   page: (items: unknown[], resourceVersion: string) => Promise<void>;
   listed: (resourceVersion: string) => void;
   event: (event: WatchEvent) => void;
-  /** The events so far held all that exists, as of this version. */
+  /** The events so far, one for each item of a list, held all that exists, as of this version. */
   streamed: (resourceVersion: string) => void;
   /** All is known as of this version. */
   progress: (resourceVersion: string) => void;
@@ -106,7 +106,7 @@ export async function reflect<T extends KubeObject>(options: {
 
   let streamable = true;
 
-  // For the first list only: a later one replaces what is here, which takes a list as of one moment.
+  // For the first list only: of a later one it matters, too, what it does not hold.
   const stream = async (): Promise<string | undefined> => {
     if (!streamable) return undefined;
     streamable = false;
@@ -116,7 +116,7 @@ export async function reflect<T extends KubeObject>(options: {
         resource,
         selection,
         signal,
-        onEvent: (event) => sink.event(event),
+        onItem: (object) => sink.event({ type: 'ADDED', object }),
       });
       sink.streamed(streamedVersion);
       metrics?.listed(label);
@@ -124,7 +124,7 @@ export async function reflect<T extends KubeObject>(options: {
     } catch (error) {
       if (signal.aborted) throw error;
       // Pages always work; what stands in their way, too, they will tell.
-      log.debug('the list does not come as a stream; it is taken in pages', { resource: name, error: String(error) });
+      log.debug('the list does not come in one piece; it is taken in pages', { resource: name, error: String(error) });
       return undefined;
     }
   };

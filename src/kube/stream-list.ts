@@ -1,54 +1,56 @@
-// A list as a stream of single objects. The API server answers it from memory, one object a line: 10,000 objects of five kinds
-// are here in a quarter of the time that pages take, and no page of them is ever held in one piece.
+// A list that is read as it comes, item by item. Asked for in one piece, the API server makes it in a third of the time that it
+// takes for a watch that begins with all there is, and in less than a fifth of what pages take; and no page of it is ever held.
+import { UnexpectedAnswerError } from './api-error.ts';
 import type { Client, Selection } from './client.ts';
 import { isRecord, stringOf } from './json.ts';
+import { ItemSplitter } from './list-items.ts';
 import type { KubeObject, Resource } from './object.ts';
-import { type WatchEvent, watch } from './watch.ts';
+import { pathOf, queryOf } from './paths.ts';
+import { readStream } from './read-stream.ts';
 
-const endMark = 'k8s.io/initial-events-end';
-const timeoutSeconds = 300;
-/** A server that doesn't know how sends what there is and then nothing, not even the end. */
+const openTimeoutMs = 30_000;
 const silenceMs = 10_000;
 
 /**
- * Hands out all objects of a selection, and whatever happens to them meanwhile, in order. Resolves with the resourceVersion
- * as of which that was all. Throws as a watch does: ApiError 422 where the API server has this switched off.
+ * Hands out all objects of a selection, in order, while they come. Resolves with the resourceVersion as of which that was all.
+ * Throws where the list was refused, broke off or is none; what was handed out until then was there nevertheless.
  */
 export async function streamList<T extends KubeObject>(options: {
   client: Client;
   resource: Resource<T>;
   selection: Selection;
   signal: AbortSignal;
-  onEvent: (event: WatchEvent) => void;
+  onItem: (item: Record<string, unknown>) => void;
 }): Promise<string> {
-  const complete = new AbortController();
-  let version: string | undefined;
-  try {
-    await watch({
-      ...options,
-      initialEvents: true,
-      resourceVersion: '',
-      timeoutSeconds,
-      silenceMs: () => silenceMs,
-      signal: AbortSignal.any([options.signal, complete.signal]),
-      onOpen: () => {},
-      onEvent: (event) => {
-        if (version !== undefined) return;
-        if (event.type !== 'BOOKMARK') options.onEvent(event);
-        else version = versionAtEnd(event);
-        if (version !== undefined) complete.abort();
-      },
-    });
-  } catch (error) {
-    if (version === undefined || options.signal.aborted) throw error;
+  const { client, resource, selection, signal, onItem } = options;
+  const { namespace, labelSelector, fieldSelector } = selection;
+  const path = pathOf(resource, namespace);
+  const query = queryOf({ labelSelector, fieldSelector });
+  const request = `LIST ${path}`;
+  const stream = await client.stream('LIST', path + query, resource.plural, { signal, timeoutMs: openTimeoutMs });
+  const items = new ItemSplitter((json) => onItem(parsed(json, request)));
+  await readStream(stream, {
+    request,
+    server: client.server,
+    silenceMs: () => silenceMs,
+    signal,
+    onChunk: (chunk) => items.push(chunk),
+  });
+  const { kind, metadata } = parsed(items.rest, request);
+  const version = isRecord(metadata) ? stringOf(metadata.resourceVersion) : undefined;
+  if (kind !== `${resource.kind}List` || version === undefined) {
+    throw new UnexpectedAnswerError(`${request}: the answer is not a list of ${resource.kind}`);
   }
-  if (version === undefined) throw new Error('the stream of a list ended before the list did');
   return version;
 }
 
-/** The version that a bookmark tells, if it is the one after the last object. */
-function versionAtEnd({ object: { metadata } }: WatchEvent): string | undefined {
-  if (!isRecord(metadata) || !isRecord(metadata.annotations) || metadata.annotations[endMark] !== 'true')
-    return undefined;
-  return stringOf(metadata.resourceVersion);
+function parsed(json: string, request: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new UnexpectedAnswerError(`${request}: what came is not JSON, or was cut off`);
+  }
+  if (!isRecord(value)) throw new UnexpectedAnswerError(`${request}: what came is not a list of objects`);
+  return value;
 }

@@ -38,10 +38,10 @@ export type FaultyProxy = {
   stop: () => Promise<void>;
 };
 
-/** A list that comes as a stream: a watch by its form. */
-export const isStream: Matcher = (url) => url.searchParams.get('sendInitialEvents') === 'true';
-export const isWatch: Matcher = (url, method) => url.searchParams.get('watch') === 'true' && !isStream(url, method);
+export const isWatch: Matcher = (url) => url.searchParams.get('watch') === 'true';
 export const isList: Matcher = (url, method) => method === 'GET' && !isWatch(url, method);
+/** A list that is asked for in one piece. */
+export const isWhole: Matcher = (url, method) => isList(url, method) && !url.searchParams.has('limit');
 
 type OpenWatch = { response: ServerResponse; silent: boolean; cut: boolean; held?: Buffer[] };
 

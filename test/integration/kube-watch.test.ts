@@ -7,10 +7,10 @@ import { namespaces, type Role, roles } from '../../src/kube/kinds.ts';
 import { silentLog } from '../../src/kube/log.ts';
 import { createKubeMetrics } from '../../src/kube/metrics.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
-import { type FaultyProxy, isList, isStream, isWatch, startFaultyProxy } from './faulty-proxy.ts';
+import { type FaultyProxy, isList, isWatch, isWhole, startFaultyProxy } from './faulty-proxy.ts';
 import { listeningLog, recorded } from './observed.ts';
 
-const isPage: typeof isList = (url, method) => isList(url, method) && !isStream(url, method);
+const isPage: typeof isList = (url, method) => isList(url, method) && !isWhole(url, method);
 const failure = (code: number, reason: string, message = reason) => ({
   kind: 'Status',
   apiVersion: 'v1',
@@ -88,12 +88,12 @@ describe('a watch, behind a faulty network', () => {
     expect(watch?.url.searchParams.get('resourceVersion')).to.match(/^\d+$/);
   });
 
-  it('takes its first list as a stream, as of one version, and watches on from there', async () => {
+  it('takes its first list in one piece, as of one version, and watches on from there', async () => {
     await create('first');
     await create('second');
     const { cache, events } = await startCache();
     expect(proxy.requests.filter(({ url, method }) => isPage(url, method))).to.have.length(0);
-    expect(proxy.requests.filter(({ url, method }) => isStream(url, method))).to.have.length(1);
+    expect(proxy.requests.filter(({ url, method }) => isWhole(url, method))).to.have.length(1);
     expect(events.map(({ type, object, initial }) => `${type} ${object.metadata.name} ${initial}`)).to.deep.equal([
       'added first true',
       'added second true',
@@ -102,13 +102,18 @@ describe('a watch, behind a faulty network', () => {
   });
 
   for (const [what, fault] of [
-    ['refuses it', { status: 422, body: failure(422, 'Invalid', 'sendInitialEvents is forbidden') }],
+    ['refuses it', { status: 413, body: failure(413, 'RequestEntityTooLarge') }],
     ['resets it', 'reset'],
-    ['ends it before its end', { status: 200, body: '' }],
+    ['sends nothing', { status: 200, body: '' }],
+    ['ends it within an item', { status: 200, body: '{"kind":"RoleList","items":[{"metadata":{"na' }],
+    ['ends it after an item', { status: 200, body: '{"kind":"RoleList","items":[{"metadata":{}}' }],
+    ['sends something else', { status: 200, body: '<html>sign in first</html>' }],
+    ['sends a list of something else', { status: 200, body: { kind: 'PodList', metadata: { resourceVersion: '1' } } }],
+    ['does not say as of when it is', { status: 200, body: { kind: 'RoleList', metadata: {}, items: [] } }],
   ] as const) {
-    it(`takes its first list in pages from a server that, asked for a stream, ${what}`, async () => {
+    it(`takes its first list in pages from a server that, asked for it in one piece, ${what}`, async () => {
       await create('first');
-      proxy.fail(isStream, fault);
+      proxy.fail(isWhole, fault);
       const { cache } = await startCache();
       expect(cache.list().map((role) => role.metadata.name)).to.deep.equal(['first']);
       expect(proxy.requests.filter(({ url, method }) => isPage(url, method))).to.have.length(1);
@@ -319,7 +324,7 @@ describe('a watch, behind a faulty network', () => {
   });
 
   it('takes a list in one piece when a page of it is gone, and keeps nothing twice', async () => {
-    proxy.fail(isStream, { status: 422, body: failure(422, 'Invalid') });
+    proxy.fail(isWhole, { status: 422, body: failure(422, 'Invalid') });
     proxy.fail(isPage, {
       status: 200,
       body: {

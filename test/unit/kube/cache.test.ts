@@ -11,37 +11,44 @@ describe('a cache of 10,000 objects', () => {
   const pageSize = 500;
   let wire: Wire;
   let client: Client;
-  const stop = new AbortController();
+  let stop: AbortController;
+  let servesWhole: boolean;
 
-  const page = (number: number): string => {
-    const items = Array.from({ length: pageSize }, (_, position) =>
+  const itemsOf = (number: number) =>
+    Array.from({ length: pageSize }, (_, position) =>
       roleBinding(`hallpass-${number}-${position}`, `tenant-${position % 100}`),
     );
-    const next = number + 1 < pages ? { continue: String(number + 1) } : {};
-    const metadata = { resourceVersion: '42', ...next };
+  const listOf = (items: object[], next?: number): string => {
+    const metadata = { resourceVersion: '42', ...(next !== undefined && next < pages && { continue: `${next}` }) };
     return JSON.stringify({ kind: 'RoleBindingList', apiVersion: 'rbac.authorization.k8s.io/v1', metadata, items });
   };
 
   before(async () => {
-    const prepared = Array.from({ length: pages }, (_, number) => page(number));
+    const items = Array.from({ length: pages }, (_, number) => itemsOf(number));
+    const prepared = items.map((each, number) => listOf(each, number + 1));
+    const whole = listOf(items.flat());
     wire = await startWire(({ url }, response) => {
-      if (url.searchParams.has('sendInitialEvents')) {
-        sendJson(response, 422, status(422, 'Invalid', 'sendInitialEvents is forbidden'));
+      const [watches, paged] = [url.searchParams.has('watch'), url.searchParams.has('limit')];
+      if (!watches && !paged && !servesWhole) {
+        sendJson(response, 413, status(413, 'RequestEntityTooLarge', 'too large'));
         return;
       }
       response.writeHead(200, { 'Content-Type': 'application/json' });
-      if (url.searchParams.has('watch')) response.flushHeaders();
-      else response.end(prepared[Number(url.searchParams.get('continue') ?? 0)]);
+      if (watches) response.flushHeaders();
+      else response.end(paged ? prepared[Number(url.searchParams.get('continue') ?? 0)] : whole);
     });
     client = new Client({ credentials: { server: wire.server } });
   });
   after(async () => {
-    stop.abort();
     client.close();
     await wire.stop();
   });
+  beforeEach(() => {
+    stop = new AbortController();
+  });
+  afterEach(() => stop.abort());
 
-  it('is filled page by page, in small pieces of time, and answers from its indexes at once', async () => {
+  async function fill() {
     const cache = new Cache({
       client,
       resource: roleBindings,
@@ -67,9 +74,24 @@ describe('a cache of 10,000 objects', () => {
     filling = false;
     expect(cache.size).to.equal(pages * pageSize);
     expect(events).to.equal(pages * pageSize);
-    // Whatever else the process has to do got its turn in between.
-    expect(turns).to.be.greaterThan(pages);
+    return { cache, turns };
+  }
 
+  for (const [how, whole] of [
+    ['as its list comes in one piece', true],
+    ['page by page', false],
+  ] as const) {
+    it(`is filled ${how}, in small pieces of time`, async () => {
+      servesWhole = whole;
+      const { turns } = await fill();
+      expect(wire.received.some(({ url }) => url.searchParams.has('limit'))).to.equal(!whole);
+      // Whatever else the process has to do got its turn in between.
+      expect(turns).to.be.greaterThan(pages);
+    });
+  }
+
+  it('answers from its indexes at once', async () => {
+    const { cache } = await fill();
     for (let times = 0; times < 1000; times += 1) {
       expect(cache.byIndex('grant', `hallpass-7-${times % pageSize}`).length).to.equal(1);
     }
