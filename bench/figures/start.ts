@@ -38,7 +38,7 @@ export const start: Figure = {
   title: `start (lease released) to ready with ${GRANTS.toLocaleString('en')} grants of which ${LAPSING.toLocaleString('en')} lapsed while it was down; and until those are revoked`,
   target: '≤ 5 s, ≤ 10 s',
   method:
-    'hallpass is stopped by SIGTERM shortly before the grants end and started right after, too soon for their dead-man Jobs. From the start of the process until /readyz is ready, which since decision 10 is before Jobs and Roles are listed (figures from before it waited for those, too), and until a watch shows the last of their bindings gone.',
+    'hallpass is stopped by SIGTERM shortly before the grants end and started right after, too soon for their dead-man Jobs. From the start of the process until /readyz is ready, which since decision 10 is before Receipts, Jobs and Roles are listed (figures from before it waited for those, too), and until a watch shows the last of their bindings gone.',
   async measure(progress) {
     const { lab, lapseAt } = await tenThousandGrants(progress);
     const { hallpass } = lab;

@@ -158,11 +158,11 @@ const bindingIndexes = {
 
 /**
  * The caches in the order in which a start fills them: first what it takes to withdraw what has lapsed, then what only
- * giving and repairing ask for, which is near to half of all.
+ * deciding, giving and repairing ask for, which is more than half of all.
  */
 export function inTwoSteps(caches: Caches) {
-  const { jobs: deadMen, services: joints, roles: rules, reviews, signals, ...first } = caches;
-  return { first: Object.values(first), rest: [deadMen, joints, rules, reviews, signals] };
+  const { receipts, jobs: deadMen, services: joints, roles: rules, reviews, signals, ...first } = caches;
+  return { first: Object.values(first), rest: [receipts, deadMen, joints, rules, reviews, signals] };
 }
 
 /** The caches of what the admission guards are made of. */

@@ -154,22 +154,36 @@ export class GrantReconciler {
   }
 
   /**
-   * Withdraws the bindings of a grant whose receipt has run out: they go whatever else there is to decide. Others may be
-   * due in the same second, so what is left of this one waits. False when there is nothing to do, or not yet.
+   * Withdraws the bindings of a grant that has run out: they go whatever else there is to decide. Others may be due in the
+   * same second, so what is left of this one waits. False when there is nothing to do, or not yet.
    */
   async #unbindDue(grant: ParsedGrant): Promise<boolean> {
-    const { caches, clock } = this.#cluster;
-    const { uid, deletionTimestamp } = grant.metadata;
-    const open = openReceipts(caches, uid);
-    const end = writtenTerm(open.find(({ spec }) => spec?.specHash === grant.hash)?.spec)?.end;
+    const { clock } = this.#cluster;
+    const end = this.#endOf(grant);
     const at = clock.now().getTime();
     const due = end !== undefined && end <= at;
     // At other times one that is being deleted loses everything in one go.
-    const deleted = deletionTimestamp !== undefined && open.length > 0 && !this.#complete();
+    const deleted = grant.metadata.deletionTimestamp !== undefined && !this.#complete() && this.#holds(grant);
     if ((!due && !deleted) || this.#unboundAt(grant) !== undefined || !(await this.#unbindSilently(grant, at)))
       return false;
     if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
     return true;
+  }
+
+  /**
+   * When the access that the grant gives ends, by its receipt; undefined when it gives none. A start has bindings to withdraw
+   * before it has read the receipts: until then the status says it, and what that gets wrong is put right by them.
+   */
+  #endOf(grant: ParsedGrant): number | undefined {
+    const { caches } = this.#cluster;
+    const { uid } = grant.metadata;
+    const open = openReceipts(caches, uid).find(({ spec }) => spec?.specHash === grant.hash);
+    if (open || this.#complete()) return writtenTerm(open?.spec)?.end;
+    return this.#holds(grant) && grant.status.specHash === grant.hash ? dueAt(grant)?.getTime() : undefined;
+  }
+
+  #holds({ metadata }: ParsedGrant): boolean {
+    return bindingsFor(this.#cluster.caches, metadata.uid).length > 0;
   }
 
   /**
@@ -178,9 +192,9 @@ export class GrantReconciler {
    */
   async #unbindFirst({ grant, now }: Snapshot, verdict: Verdict): Promise<boolean> {
     const { caches } = this.#cluster;
-    const { uid, deletionTimestamp } = grant.metadata;
+    const { deletionTimestamp } = grant.metadata;
     if (verdict.phase === 'Active' || deletionTimestamp || this.#unboundAt(grant) !== undefined) return false;
-    const gives = grant.status.phase !== 'Suspended' || bindingsFor(caches, uid).length > 0;
+    const gives = grant.status.phase !== 'Suspended' || this.#holds(grant);
     if (!gives || !mayHold(caches, grant) || !(await this.#unbindSilently(grant, now))) return false;
     this.#measureLag(verdict);
     return true;
@@ -270,7 +284,7 @@ export class GrantReconciler {
   /** What goes anyway does not wait for expressions. Where others keep the bindings, the way to the verdict says so. */
   async #withdrawFirst(grant: ParsedGrant): Promise<void> {
     const { uid } = grant.metadata;
-    if (bindingsFor(this.#cluster.caches, uid).length === 0) return;
+    if (!this.#holds(grant)) return;
     this.#taking.add(keyOf(grant.metadata));
     try {
       await withdrawBindings(this.#cluster, uid, placesGiven(this.#cluster.caches, grant));
@@ -329,7 +343,7 @@ export class GrantReconciler {
     const suspended = verdict.phase === 'Suspended';
     if (places.length > 0 && (grant.status.phase !== verdict.phase || objectsFor(caches, uid).length > 0)) {
       const told = grant.status.phase === 'Suspended' || snapshot.withdrawn;
-      if (!told || bindingsFor(caches, uid).length > 0) await this.#unbind(snapshot, verdict, places);
+      if (!told || this.#holds(grant)) await this.#unbind(snapshot, verdict, places);
       if (!suspended) await withdrawRest(this.#cluster, uid, places);
     }
     const standing = this.#record.standing(snapshot, verdict);

@@ -8,6 +8,7 @@ import { LEASE_NAME, SYSTEM_NAMESPACE } from '../../src/api/names.ts';
 import { agentReceipts } from '../../src/api/receipt.ts';
 import { Cache } from '../../src/kube/cache.ts';
 import { Client } from '../../src/kube/client.ts';
+import { cachedToken } from '../../src/kube/credentials.ts';
 import { events, jobs, leases, roleBindings, roles } from '../../src/kube/kinds.ts';
 import { silentLog } from '../../src/kube/log.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
@@ -40,6 +41,8 @@ export type Setting = {
   /** Asks for access to the ConfigMap of the grant's own name. */
   grant(name: string, validity: Validity, namespaces?: string[], agent?: string): Promise<void>;
   remove(name: string): Promise<unknown>;
+  /** Takes the status off a grant, as hallpass, which alone may. */
+  wipe(name: string): Promise<unknown>;
   find(name: string): ParsedGrant | undefined;
   /** Whether the grant is Active and nothing more is to be written about it. */
   isSettled(name: string): boolean;
@@ -98,6 +101,8 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
   const admin = new Client({
     credentials: await controlPlane.credentialsFor({ user: 'hallpass-test-admin', groups: ['system:masters'] }),
   });
+  const token = cachedToken(async () => (await readFile(tokenFile, 'utf8')).trim());
+  const operator = new Client({ credentials: { server, certificateAuthority, token } });
   const caches = openCaches(admin);
   const history = keepHistory(caches.grants, caches.bindings);
   const checks = new Set<() => void>();
@@ -139,15 +144,15 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
 
   let started = 0;
   const running = new Set<HallpassProcess>();
-  let token: Promise<string> | undefined;
+  let ofAgent: Promise<string> | undefined;
   const agentToken = async () => {
     const node = await startNode(controlPlane);
     return (await node.runAgent({ namespace: HOME, identity: AGENT })).token;
   };
   const access: Setting['access'] = async (name, namespace = HOME) => {
-    token ??= agentToken();
+    ofAgent ??= agentToken();
     const path = `/api/v1/namespaces/${namespace}/configmaps/${name}`;
-    const status = await statusOf(new URL(path, server), certificateAuthority, await token);
+    const status = await statusOf(new URL(path, server), certificateAuthority, await ofAgent);
     if (status !== 403 && status !== 404) throw new Error(`GET ${path} as the agent: ${status}`);
     return status === 404;
   };
@@ -195,6 +200,10 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
       });
     },
     remove: (name) => admin.delete(agentGrants, { namespace: HOME, name }),
+    async wipe(name) {
+      const grant = await operator.get(agentGrants, { namespace: HOME, name });
+      return operator.replace(agentGrants, { ...grant, status: {} }, { subresource: 'status' });
+    },
     isSettled(name) {
       const status = caches.grants.get({ namespace: HOME, name })?.status;
       const deadMan = status?.conditions?.find(({ type }) => type === 'DeadMan');
@@ -227,7 +236,7 @@ async function settingOn(controlPlane: ControlPlane): Promise<Setting> {
       for (const hallpass of running) hallpass.kill('SIGKILL');
       keeper.stop();
       await proxy.close();
-      admin.close();
+      for (const client of [admin, operator]) client.close();
       await controlPlane.stop();
     },
   };
