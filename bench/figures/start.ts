@@ -15,7 +15,7 @@ const [readyTargetMs, revokedTargetMs] = [5_000, 10_000];
 
 const logged = z.object({ message: z.string(), timestamp: z.string() });
 
-/** What the last process said on its way, and how long after `from` it did. */
+/** What a process that was started at `from` has said on its way so far, and how long after it did. */
 async function milestones(logFile: string, from: number): Promise<[string, string][]> {
   const lines = (await readFile(logFile, 'utf8'))
     .trimEnd()
@@ -28,7 +28,7 @@ async function milestones(logFile: string, from: number): Promise<[string, strin
     'all that a decision rests on is known; grants are given from now on',
   ];
   return wanted.flatMap((message): [string, string][] => {
-    const line = lines.findLast((each) => each.message === message);
+    const line = lines.find((each) => each.message === message && Date.parse(each.timestamp) >= from);
     return line ? [[`"${message}"`, `after ${seconds(Date.parse(line.timestamp) - from)}`]] : [];
   });
 }
@@ -61,7 +61,7 @@ export const start: Figure = {
     const revokedMs = Math.max(...bindings.goneAt.values()) - from;
     bindings.stop();
     const resident = await residentMegabytes(hallpass.pid);
-    await quiet(hallpass.healthUrl);
+    await quiet(hallpass.healthUrl, 10_000);
     return {
       value: `${seconds(readyMs)}, ${seconds(revokedMs)}`,
       met: readyMs <= readyTargetMs && revokedMs <= revokedTargetMs,
