@@ -32,7 +32,7 @@ drift: $(installed)
 	node src/api/generate.ts --check
 	node src/access/guards/generate.ts --check
 unit: $(installed)
-	$(MOCHA) 'test/unit/**/*.test.ts'
+	$(MOCHA) --parallel --jobs=2 'test/unit/**/*.test.ts'
 
 .PHONY: test chaos integration
 test: check chaos integration ## check, and all tests on a real control plane
@@ -42,7 +42,7 @@ chaos: $(installed) ## The tests that kill, freeze and cut off hallpass
 	$(MOCHA) 'test/chaos/**/*.test.ts'
 integration: $(installed) ## The integration tests only; SPEC=path/to/one.test.ts runs one
 	test/controlplane/build.sh >/dev/null
-	$(MOCHA) $(or $(SPEC),--parallel --jobs=2 'test/integration/**/*.test.ts')
+	$(MOCHA) $(or $(SPEC),--parallel --jobs=3 'test/integration/**/*.test.ts')
 
 .PHONY: mutation
 mutation: $(installed) ## Takes each gate of the decision away in turn, and shows which test misses it
