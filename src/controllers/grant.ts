@@ -2,7 +2,6 @@
 
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
-import { requestKey } from '../api/request.ts';
 import type { Evaluator } from '../cel/evaluator.ts';
 import type { Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
@@ -11,24 +10,24 @@ import { NORMAL, NOTE, URGENT } from '../kube/queue.ts';
 import type { Place } from '../policy/access.ts';
 import { decide } from '../policy/decide.ts';
 import { finding } from '../policy/finding.ts';
-import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import { type Asked, ask, hangsOnAnswers, mustWait, unanswered } from './asked.ts';
 import type { AuthorCheck } from './authors.ts';
-import { agentKey, type Caches, type Cluster, openReceipts } from './cluster.ts';
+import { agentKey, type Cluster, openReceipts } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
 import type { GrantActivation } from './grant-active.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
 import { lackingDeadMan, refusedDeadMan } from './grant-status.ts';
 import type { GrantMetrics } from './metrics.ts';
-import { bindingsFor, objectsFor } from './places.ts';
+import { objectsFor } from './places.ts';
 import type { Refusals } from './refusals.ts';
 import type { Repairs } from './repairs.ts';
 import type { RightsWatch } from './rights-watch.ts';
 import { gather } from './snapshot.ts';
 import type { Stranded } from './stranded.ts';
 import type { Tasks } from './tasks.ts';
+import { isBound, mayHold, Unbinding } from './unbinding.ts';
 import { dueAt } from './watches.ts';
 import { AccessRemainsError, placesGiven, withdrawBindings, withdrawRest } from './withdraw.ts';
 
@@ -58,11 +57,7 @@ export class GrantReconciler {
   readonly #complete: () => boolean;
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
-  /**
-   * By grant: the request whose bindings went before its status said so, and when. They need not be deleted twice on the way to
-   * that, and the request is not decided by an earlier time again, whatever the clock says next.
-   */
-  readonly #unbound = new Map<string, { request: string; at: number }>();
+  readonly #unbinding: Unbinding;
   /** Grants of which something is being taken away, until that has succeeded. */
   readonly #taking = new Set<string>();
 
@@ -97,6 +92,7 @@ export class GrantReconciler {
     this.#tasks = o.tasks;
     this.#guardProblems = o.guardProblems;
     this.#complete = o.complete;
+    this.#unbinding = new Unbinding(o);
   }
 
   /** Whether a failure may have left access that has to go: then it is tried again soon, and before others are given any. */
@@ -115,12 +111,13 @@ export class GrantReconciler {
       this.#deadlines.set(key, undefined);
       this.#refusals.forget(key);
       this.#repairs.forget(key);
-      this.#unbound.delete(key);
+      this.#unbinding.forget(key);
       this.#taking.delete(key);
       return undefined;
     }
     if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
-    if (priority >= URGENT && (await this.#unbindDue(grant))) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
+    if (priority >= URGENT && (await this.#unbinding.due(grant)))
+      return { requeueAfterMs: REST_DELAY, priority: NORMAL };
     // Handed out for its urgency while the queue holds back all others.
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
@@ -131,7 +128,7 @@ export class GrantReconciler {
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
       if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
         this.#taking.add(key);
-      if (await this.#unbindFirst(snapshot, verdict)) return { requeueAfterMs: 0, priority: NOTE };
+      if (await this.#unbinding.first(snapshot, verdict)) return { requeueAfterMs: 0, priority: NOTE };
       const result = await this.#follow(key, snapshot, this.#record.decided(snapshot, verdict));
       this.#taking.delete(key);
       if (failure !== undefined) throw failure;
@@ -149,78 +146,8 @@ export class GrantReconciler {
       return this.#end(snapshot, verdict);
     }
     if (verdict.phase !== 'Active') return this.#hold(snapshot, verdict);
-    this.#unbound.delete(key);
+    this.#unbinding.forget(key);
     return this.#activation.give(snapshot, verdict);
-  }
-
-  /**
-   * Withdraws the bindings of a grant that has run out: they go whatever else there is to decide. Others may be due in the
-   * same second, so what is left of this one waits. False when there is nothing to do, or not yet.
-   */
-  async #unbindDue(grant: ParsedGrant): Promise<boolean> {
-    const { clock } = this.#cluster;
-    const end = this.#endOf(grant);
-    const at = clock.now().getTime();
-    const due = end !== undefined && end <= at;
-    // At other times one that is being deleted loses everything in one go.
-    const deleted = grant.metadata.deletionTimestamp !== undefined && !this.#complete() && this.#holds(grant);
-    if ((!due && !deleted) || this.#unboundAt(grant) !== undefined || !(await this.#unbindSilently(grant, at)))
-      return false;
-    if (due) this.#metrics.expiryLag((clock.now().getTime() - end) / 1000);
-    return true;
-  }
-
-  /**
-   * When the access that the grant gives ends, by its receipt; undefined when it gives none. A start has bindings to withdraw
-   * before it has read the receipts: until then the status says it, and what that gets wrong is put right by them.
-   */
-  #endOf(grant: ParsedGrant): number | undefined {
-    const { caches } = this.#cluster;
-    const { uid } = grant.metadata;
-    const open = openReceipts(caches, uid).find(({ spec }) => spec?.specHash === grant.hash);
-    if (open || this.#complete()) return writtenTerm(open?.spec)?.end;
-    return this.#holds(grant) && grant.status.specHash === grant.hash ? dueAt(grant)?.getTime() : undefined;
-  }
-
-  #holds({ metadata }: ParsedGrant): boolean {
-    return bindingsFor(this.#cluster.caches, metadata.uid).length > 0;
-  }
-
-  /**
-   * Withdraws the bindings of a grant that is to hold nothing, before anything is said about it: one change may concern
-   * thousands, and each of them loses its access before the first status is written. False when there is nothing to take.
-   */
-  async #unbindFirst({ grant, now }: Snapshot, verdict: Verdict): Promise<boolean> {
-    const { caches } = this.#cluster;
-    const { deletionTimestamp } = grant.metadata;
-    if (verdict.phase === 'Active' || deletionTimestamp || this.#unboundAt(grant) !== undefined) return false;
-    const gives = grant.status.phase !== 'Suspended' || this.#holds(grant);
-    if (!gives || !mayHold(caches, grant) || !(await this.#unbindSilently(grant, now))) return false;
-    this.#measureLag(verdict);
-    return true;
-  }
-
-  /** Withdraws the bindings and remembers it. False when others keep them: the way to the status says so, and tries again. */
-  async #unbindSilently(grant: ParsedGrant, at: number): Promise<boolean> {
-    try {
-      await withdrawBindings(this.#cluster, grant.metadata.uid, placesGiven(this.#cluster.caches, grant));
-    } catch (error) {
-      if (error instanceof AccessRemainsError) return false;
-      throw error;
-    }
-    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
-    return true;
-  }
-
-  #measureLag({ term, reasons }: Verdict): void {
-    if (!term || reasons[0]?.reason !== 'EndPassed') return;
-    this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - term.end) / 1000);
-  }
-
-  /** When this very request was unbound; undefined when it was not, or its status says so. */
-  #unboundAt(grant: ParsedGrant): number | undefined {
-    const unbound = this.#unbound.get(keyOf(grant.metadata));
-    return unbound?.request === requestKey(grant) ? unbound.at : undefined;
   }
 
   /**
@@ -284,7 +211,7 @@ export class GrantReconciler {
   /** What goes anyway does not wait for expressions. Where others keep the bindings, the way to the verdict says so. */
   async #withdrawFirst(grant: ParsedGrant): Promise<void> {
     const { uid } = grant.metadata;
-    if (!this.#holds(grant)) return;
+    if (!isBound(this.#cluster.caches, grant)) return;
     this.#taking.add(keyOf(grant.metadata));
     try {
       await withdrawBindings(this.#cluster, uid, placesGiven(this.#cluster.caches, grant));
@@ -308,13 +235,13 @@ export class GrantReconciler {
   }
 
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
-    const now = Math.max(this.#cluster.clock.now().getTime(), this.#unboundAt(grant) ?? 0);
+    const now = Math.max(this.#cluster.clock.now().getTime(), this.#unbinding.at(grant) ?? 0);
     return gather(this.#cluster, grant, {
       now,
       refusal,
       guardProblems: this.#guardProblems(),
       issuing: this.#issuing,
-      withdrawn: this.#unboundAt(grant) !== undefined,
+      withdrawn: this.#unbinding.at(grant) !== undefined,
       task: this.#tasks.view(grant),
     });
   }
@@ -343,7 +270,7 @@ export class GrantReconciler {
     const suspended = verdict.phase === 'Suspended';
     if (places.length > 0 && (grant.status.phase !== verdict.phase || objectsFor(caches, uid).length > 0)) {
       const told = grant.status.phase === 'Suspended' || snapshot.withdrawn;
-      if (!told || this.#holds(grant)) await this.#unbind(snapshot, verdict, places);
+      if (!told || isBound(caches, grant)) await this.#unbind(snapshot, verdict, places);
       if (!suspended) await withdrawRest(this.#cluster, uid, places);
     }
     const standing = this.#record.standing(snapshot, verdict);
@@ -354,7 +281,7 @@ export class GrantReconciler {
         ? { ...standing, deadMan: refused ?? this.#record.cachedDeadMan(uid) }
         : { ...standing, created: [], deadMan: refused },
     );
-    this.#unbound.delete(keyOf(grant.metadata));
+    this.#unbinding.forget(keyOf(grant.metadata));
     this.#record.announce(grant, verdict);
     return undefined;
   }
@@ -381,10 +308,9 @@ export class GrantReconciler {
     const { uid } = grant.metadata;
     const places = placesGiven(caches, grant);
     if (places.length > 0 && mayHold(caches, grant)) {
-      if (this.#unboundAt(grant) === undefined) {
+      if (this.#unbinding.at(grant) === undefined) {
         await this.#unbind(snapshot, verdict, places);
-        this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at: snapshot.now });
-        this.#measureLag(verdict);
+        this.#unbinding.done(snapshot, verdict);
       }
       await withdrawRest(this.#cluster, uid, places);
     }
@@ -393,14 +319,9 @@ export class GrantReconciler {
     // Closed already where a leader before this one died at the last step of a deletion, having told.
     const told = grant.metadata.deletionTimestamp && grant.status.receipt && openReceipts(caches, uid).length === 0;
     await this.#record.closeReceipts(snapshot, outcome, verdict.reasons[0]);
-    this.#unbound.delete(keyOf(grant.metadata));
+    this.#unbinding.forget(keyOf(grant.metadata));
     if (!told) this.#record.announce(grant, verdict);
     await this.#record.release(grant);
     return undefined;
   }
-}
-
-/** Whether anything of the grant is there to be taken, or on record as given. */
-function mayHold(caches: Caches, { metadata }: ParsedGrant): boolean {
-  return openReceipts(caches, metadata.uid).length > 0 || objectsFor(caches, metadata.uid).length > 0;
 }

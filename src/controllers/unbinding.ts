@@ -1,0 +1,122 @@
+// Takes the bindings of grants before anything is said about them, and remembers of which until their status says so.
+
+import type { ParsedGrant } from '../api/grant.ts';
+import { requestKey } from '../api/request.ts';
+import { keyOf } from '../kube/object.ts';
+import { writtenTerm } from '../policy/schedule.ts';
+import type { Snapshot } from '../policy/snapshot.ts';
+import type { Verdict } from '../policy/verdict.ts';
+import { type Caches, type Cluster, openReceipts } from './cluster.ts';
+import type { GrantMetrics } from './metrics.ts';
+import { bindingsFor, objectsFor } from './places.ts';
+import { dueAt } from './watches.ts';
+import { AccessRemainsError, placesGiven, withdrawBindings } from './withdraw.ts';
+
+export class Unbinding {
+  readonly #cluster: Cluster;
+  readonly #metrics: GrantMetrics;
+  readonly #complete: () => boolean;
+  /**
+   * By grant: the request whose bindings went before its status said so, and when. They need not be deleted twice on the way to
+   * that, and the request is not decided by an earlier time again, whatever the clock says next.
+   */
+  readonly #unbound = new Map<string, { request: string; at: number }>();
+
+  /** `complete`: whether the caches hold all that a decision rests on. */
+  constructor(o: { cluster: Cluster; metrics: GrantMetrics; complete: () => boolean }) {
+    this.#cluster = o.cluster;
+    this.#metrics = o.metrics;
+    this.#complete = o.complete;
+  }
+
+  /**
+   * Withdraws the bindings of a grant that has run out: they go whatever else there is to decide. Others may be due in the
+   * same second, so what is left of this one waits. False when there is nothing to do, or not yet.
+   */
+  async due(grant: ParsedGrant): Promise<boolean> {
+    const { caches, clock } = this.#cluster;
+    const end = this.#endOf(grant);
+    const at = clock.now().getTime();
+    const due = end !== undefined && end <= at;
+    // At other times one that is being deleted loses everything in one go.
+    const deleted = grant.metadata.deletionTimestamp !== undefined && !this.#complete() && isBound(caches, grant);
+    if ((!due && !deleted) || this.at(grant) !== undefined || !(await this.#silently(grant, at))) return false;
+    if (due) this.#measureLag(end);
+    return true;
+  }
+
+  /**
+   * Withdraws the bindings of a grant that is to hold nothing, before anything is said about it: one change may concern
+   * thousands, and each of them loses its access before the first status is written. False when there is nothing to take.
+   */
+  async first({ grant, now }: Snapshot, verdict: Verdict): Promise<boolean> {
+    const { caches } = this.#cluster;
+    const { deletionTimestamp } = grant.metadata;
+    if (verdict.phase === 'Active' || deletionTimestamp || this.at(grant) !== undefined) return false;
+    const gives = grant.status.phase !== 'Suspended' || isBound(caches, grant);
+    if (!gives || !mayHold(caches, grant) || !(await this.#silently(grant, now))) return false;
+    this.#measureEnd(verdict);
+    return true;
+  }
+
+  /** Remembers that the bindings of a grant were withdrawn on the way to its status. */
+  done({ grant, now }: Snapshot, verdict: Verdict): void {
+    this.#remember(grant, now);
+    this.#measureEnd(verdict);
+  }
+
+  /** When this very request was unbound; undefined when it was not, or its status says so. */
+  at(grant: ParsedGrant): number | undefined {
+    const unbound = this.#unbound.get(keyOf(grant.metadata));
+    return unbound?.request === requestKey(grant) ? unbound.at : undefined;
+  }
+
+  forget(key: string): void {
+    this.#unbound.delete(key);
+  }
+
+  /**
+   * When the access that the grant gives ends, by its receipt; undefined when it gives none. A start has bindings to withdraw
+   * before it has read the receipts: until then the status says it, and what that gets wrong is put right by them.
+   */
+  #endOf(grant: ParsedGrant): number | undefined {
+    const { caches } = this.#cluster;
+    const open = openReceipts(caches, grant.metadata.uid).find(({ spec }) => spec?.specHash === grant.hash);
+    if (open || this.#complete()) return writtenTerm(open?.spec)?.end;
+    return isBound(caches, grant) && grant.status.specHash === grant.hash ? dueAt(grant)?.getTime() : undefined;
+  }
+
+  /** False when others keep the bindings: the way to the status says so, and tries again. */
+  async #silently(grant: ParsedGrant, at: number): Promise<boolean> {
+    try {
+      await withdrawBindings(this.#cluster, grant.metadata.uid, placesGiven(this.#cluster.caches, grant));
+    } catch (error) {
+      if (error instanceof AccessRemainsError) return false;
+      throw error;
+    }
+    this.#remember(grant, at);
+    return true;
+  }
+
+  #remember(grant: ParsedGrant, at: number): void {
+    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
+  }
+
+  #measureEnd({ term, reasons }: Verdict): void {
+    if (term && reasons[0]?.reason === 'EndPassed') this.#measureLag(term.end);
+  }
+
+  #measureLag(end: number): void {
+    this.#metrics.expiryLag((this.#cluster.clock.now().getTime() - end) / 1000);
+  }
+}
+
+/** Whether the caches hold a binding for the grant. */
+export function isBound(caches: Caches, { metadata }: ParsedGrant): boolean {
+  return bindingsFor(caches, metadata.uid).length > 0;
+}
+
+/** Whether anything of the grant is there to be taken, or on record as given. */
+export function mayHold(caches: Caches, { metadata }: ParsedGrant): boolean {
+  return openReceipts(caches, metadata.uid).length > 0 || objectsFor(caches, metadata.uid).length > 0;
+}
