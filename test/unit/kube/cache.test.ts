@@ -3,6 +3,7 @@ import { Cache } from '../../../src/kube/cache.ts';
 import { Client } from '../../../src/kube/client.ts';
 import { roleBindings } from '../../../src/kube/kinds.ts';
 import { silentLog } from '../../../src/kube/log.ts';
+import { turnsDuring } from './cut.ts';
 import { roleBinding, sendJson, startWire, status, type Wire } from './wire.ts';
 
 // What matters is how much comes and how fast, not who sends it: a plain server sends 10,000 objects in pages of 500.
@@ -62,16 +63,10 @@ describe('a cache of 10,000 objects', () => {
     cache.subscribe(() => {
       events += 1;
     });
-    let turns = 0;
-    let filling = true;
-    const turn = () => {
-      turns += 1;
-      if (filling) setImmediate(turn);
-    };
-    setImmediate(turn);
-    cache.start(stop.signal);
-    await cache.synced();
-    filling = false;
+    const turns = await turnsDuring(() => {
+      cache.start(stop.signal);
+      return cache.synced();
+    });
     expect(cache.size).to.equal(pages * pageSize);
     expect(events).to.equal(pages * pageSize);
     return { cache, turns };

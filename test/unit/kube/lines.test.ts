@@ -1,16 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { LineSplitter } from '../../../src/kube/lines.ts';
+import { pushCut } from './cut.ts';
 
 function split(bytes: Buffer, sizes: number[]): string[] {
   const lines: string[] = [];
   const splitter = new LineSplitter((line) => lines.push(line));
-  let at = 0;
-  for (const size of sizes) {
-    splitter.push(bytes.subarray(at, at + size));
-    at += size;
-  }
-  splitter.push(bytes.subarray(at));
+  pushCut(splitter, bytes, sizes);
   return lines;
 }
 

@@ -1,17 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ItemSplitter } from '../../../src/kube/list-items.ts';
+import { pushCut } from './cut.ts';
 
 function split(json: string, sizes: number[] = []) {
   const bytes = Buffer.from(json);
   const items: string[] = [];
   const splitter = new ItemSplitter((item) => items.push(item));
-  let at = 0;
-  for (const size of sizes) {
-    splitter.push(bytes.subarray(at, at + size));
-    at += size;
-  }
-  splitter.push(bytes.subarray(at));
+  pushCut(splitter, bytes, sizes);
   return { items, rest: splitter.rest };
 }
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import { readStream } from '../../../src/kube/read-stream.ts';
+import { turnsDuring } from './cut.ts';
 
 const options = {
   request: 'LIST /api/v1/pods',
@@ -11,24 +12,18 @@ const options = {
 
 describe('a stream that is read', () => {
   it('leaves others their turn, however much has come already', async () => {
-    let turns = 0;
-    let reading = true;
-    const turn = () => {
-      turns += 1;
-      if (reading) setImmediate(turn);
-    };
-    setImmediate(turn);
     const chunks = Array.from({ length: 20 }, () => Buffer.from('x'));
     const read: Buffer[] = [];
-    await readStream(Readable.from(chunks), {
-      ...options,
-      onChunk: (chunk) => {
-        read.push(chunk);
-        const startedAt = performance.now();
-        while (performance.now() - startedAt < 6);
-      },
-    });
-    reading = false;
+    const turns = await turnsDuring(() =>
+      readStream(Readable.from(chunks), {
+        ...options,
+        onChunk: (chunk) => {
+          read.push(chunk);
+          const startedAt = performance.now();
+          while (performance.now() - startedAt < 6);
+        },
+      }),
+    );
     expect(read).to.have.length(chunks.length);
     expect(turns).to.be.at.least(chunks.length - 1);
   });
