@@ -1,9 +1,10 @@
 // The examples apply as they are, by the people of their stories, and give their agents what they say and for as long.
-import { setTimeout as delay } from 'node:timers/promises';
+
 import { expect } from 'chai';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { type Playground, startPlayground } from '../../controlplane/playground.ts';
+import { poll } from '../../harness/poll.ts';
 import { root } from './pages.ts';
 
 const template = z.looseObject({
@@ -40,15 +41,7 @@ describe('the examples', function () {
     return stdout;
   }
   /** Repeats until it is answered so. What is applied takes effect in the API server some milliseconds later. */
-  async function until<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
-    const end = performance.now() + 45_000;
-    for (;;) {
-      const answer = await ask();
-      if (wanted(answer)) return answer;
-      if (performance.now() > end) throw new Error(`not as wanted after 45 s: ${JSON.stringify(answer)}`);
-      await delay(30);
-    }
-  }
+  const until = <T>(ask: () => Promise<T>, wanted: (answer: T) => boolean) => poll(ask, wanted, 45_000, { pause: 30 });
   /** Waits until the API server lets a person do what they are about to. */
   const allowed = (person: Person, ...what: string[]) =>
     until(

@@ -1,9 +1,10 @@
 // Two clusters alike but for the guards, with the people who attack and what hallpass would have made: what is refused in
 // the one and passes in the other is refused by a guard and by nothing else.
-import { setTimeout as delay } from 'node:timers/promises';
+
 import { expect } from 'chai';
 import { z } from 'zod';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
+import { poll } from '../../harness/poll.ts';
 import { type Answer, type Call, type Caller, caller } from './caller.ts';
 import * as made from './objects.ts';
 
@@ -49,14 +50,10 @@ export async function remove(by: Caller, path: string): Promise<void> {
 }
 
 /** Calls until it is answered as wanted: caches and policies take effect some 100 ms after a write. */
-export async function until(by: Caller, call: Call, wanted: (answer: Answer) => boolean): Promise<Answer> {
-  const end = performance.now() + 30_000;
-  for (;;) {
-    const answer = await by.call(call);
-    if (wanted(answer)) return answer;
-    if (performance.now() > end) throw new Error(`${call.method} ${call.path}: ${answer.code} ${answer.message}`);
-    await delay(50);
-  }
+export function until(by: Caller, call: Call, wanted: (answer: Answer) => boolean): Promise<Answer> {
+  return poll(() => by.call(call), wanted, 30_000, {
+    told: ({ code, message }) => `${call.method} ${call.path}: ${code} ${message}`,
+  });
 }
 
 /**
