@@ -9,7 +9,7 @@ import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
-import type { Snapshot } from './snapshot.ts';
+import { ownPolicies, type Snapshot } from './snapshot.ts';
 import { subjectKey } from './standing.ts';
 
 /** Who must hold something: a person as they were stamped, or a group by itself. */
@@ -63,12 +63,11 @@ export function authorsKnown(input: GateInput): boolean {
 
 /** The entries, of these policies for the grant's own namespace, by which an author is a pipeline. */
 export function pipelineLines(
-  { grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>,
+  input: Pick<Snapshot, 'grant' | 'namespaces'>,
   author: Stamp,
   which = isEnforced,
 ): PipelineLine[] {
-  const policies = namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
-  return withPipelines(policies).flatMap((policy) => {
+  return withPipelines(ownPolicies(input)).flatMap((policy) => {
     if (!which(policy)) return [];
     const lines = policy.spec?.pipelines?.map((pipeline, at) => ({
       ...pipeline,

@@ -6,7 +6,7 @@ import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
-import type { Snapshot } from './snapshot.ts';
+import { ownPolicies, type Snapshot } from './snapshot.ts';
 
 /** What each of these lists has, in the order of the first; nothing where there is no list. */
 export function inEach<C>([first = [], ...others]: C[][]): C[] {
@@ -20,21 +20,17 @@ const allowedBy = once((policies: ParsedPolicy[]) =>
     : [],
 );
 
-function policiesOf({ grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>): ParsedPolicy[] {
-  return namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [];
-}
-
 /** The credential that a grant may use: the one that it names, or the first that its policies let be used; undefined where they don't. */
 export function credentialOf(input: Pick<Snapshot, 'grant' | 'namespaces'>): Credential | undefined {
   const { spec } = input.grant;
   const { credential: named } = spec ?? {};
-  return spec && allowedBy(policiesOf(input)).find((each) => named === undefined || each === named);
+  return spec && allowedBy(ownPolicies(input)).find((each) => named === undefined || each === named);
 }
 
 /** What stands against the grant since no credential may be used for it, or not the one that it names. */
 export function credentialFindings(input: GateInput): Finding[] {
   const { namespace } = input.grant.metadata;
-  const policies = policiesOf(input);
+  const policies = ownPolicies(input);
   if (credentialOf(input) !== undefined) return [];
   // Where nothing guards the namespace, or nobody knows what does, that is what is said.
   if (!policies.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];

@@ -10,17 +10,17 @@ import { once, onceForBoth } from './once.ts';
 import { overlap, wildParts } from './overlap.ts';
 import { isEnforced, type Which } from './policies.ts';
 import { covers, type PolicyRule } from './rules.ts';
-import { viewOf } from './snapshot.ts';
+import { NO_POLICIES, ownPolicies, viewOf } from './snapshot.ts';
 
 /** How many lines of policies are named that refuse a grant: one that asks for everything meets them all. */
 const MOST_DENIALS = 24;
 
 /** What lines of `deny` refuse of what the grant asks for, of some of the policies. */
 export function denied(input: GateInput, which: Which): Finding[] {
-  const own = input.namespaces.get(input.grant.metadata.namespace ?? '')?.policies ?? NONE;
+  const own = ownPolicies(input);
   const findings: Finding[] = [];
   for (const { namespace, rules } of input.access) {
-    const target = viewOf(input, namespace)?.policies ?? NONE;
+    const target = viewOf(input, namespace)?.policies ?? NO_POLICIES;
     const allowed = allowedIn(input, namespace);
     const asked = grantable(rules);
     const ofTarget = refusing(allowed, meeting(target, asked));
@@ -48,8 +48,6 @@ export function denied(input: GateInput, which: Which): Finding[] {
   }
   return findings.slice(0, MOST_DENIALS);
 }
-
-const NONE: ParsedPolicy[] = [];
 
 /** A line of `deny` that has something in common with some of the rules of a grant. */
 type Met = { policy: ParsedPolicy; line: number; entry: NonNullable<PolicySpec['deny']>[number]; met: PolicyRule[] };
@@ -87,7 +85,7 @@ const refusing = onceForBoth((allowed: PolicyRule[], lines: Met[]) =>
  * own namespace lift, by lines that say so.
  */
 function allowedIn(input: GateInput, place: Place): PolicyRule[] {
-  const { policies = NONE } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
+  const { policies = NO_POLICIES } = input.namespaces.get(place ?? input.grant.metadata.namespace ?? '') ?? {};
   return allowLines(policies)[place === undefined ? 'cluster' : 'namespaces'];
 }
 

@@ -8,7 +8,7 @@ import type { ParsedReview, ReviewSpec, ReviewStamps } from '../api/review.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printableUser } from '../text.ts';
 import { isEnforced } from './policies.ts';
-import type { Snapshot } from './snapshot.ts';
+import { ownPolicies, type Snapshot } from './snapshot.ts';
 
 /** So many reviews that do not count are named in a message. */
 const MOST_REJECTED = 4;
@@ -38,11 +38,8 @@ export function readable(reviews: ParsedReview[]): Review[] {
 }
 
 /** Why this is no review by a person who may make one; undefined when it is. */
-export function strangerProblem(
-  { grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>,
-  review: Review,
-): string | undefined {
-  return accountProblem(namespaces.get(grant.metadata.namespace ?? '')?.policies ?? [], review);
+export function strangerProblem(input: Pick<Snapshot, 'grant' | 'namespaces'>, review: Review): string | undefined {
+  return accountProblem(ownPolicies(input), review);
 }
 
 /** Why a review does not count since a ServiceAccount made it, under these policies of its namespace; agents' never do. */

@@ -116,3 +116,11 @@ export function isLive({ grant, receipt }: Pick<Snapshot, 'grant' | 'receipt'>):
 export function viewOf({ namespaces, cluster }: Pick<Snapshot, 'namespaces' | 'cluster'>, place: Place) {
   return place === undefined ? cluster : namespaces.get(place);
 }
+
+/** What guards a place that isn't there: always this very list, since what is said of a list is found once. */
+export const NO_POLICIES: ParsedPolicy[] = [];
+
+/** The policies of the grant's own namespace. */
+export function ownPolicies({ grant, namespaces }: Pick<Snapshot, 'grant' | 'namespaces'>): ParsedPolicy[] {
+  return namespaces.get(grant.metadata.namespace ?? '')?.policies ?? NO_POLICIES;
+}
