@@ -1,5 +1,5 @@
 // What a newcomer meets first: no cluster, a cluster without hallpass, credentials that are none. Each says what to do.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type ControlPlane, startControlPlane } from '../../controlplane/controlplane.ts';
@@ -75,5 +75,13 @@ describe('kubectl hallpass, used for the first time', function () {
     });
     expect((await hallpass('list', '-o', 'xml')).code).to.equal(2);
     expect((await hallpass('approve', 'a/b/c', ...sure)).err).to.contain('names no grant and no identity');
+  });
+
+  it('keeps what it compiled for the next time, where nobody else writes', async () => {
+    await hallpass('list', '--context', 'prod');
+    // The control plane's directory is their home.
+    const kept = join(bare.directory, '.cache', 'hallpass', 'node');
+    expect(readdirSync(kept, { recursive: true })).to.have.length.above(100);
+    expect(statSync(kept).mode & 0o022).to.equal(0);
   });
 });
