@@ -18,9 +18,28 @@ export type Terminal = {
   width: number;
 };
 
-/** The terminal of this process. Nothing leaves it that would move a cursor, change a colour or reorder text. */
-export function openTerminal(): Terminal {
-  const { stdin, stdout, stderr } = process;
+/** What is read and written; `isTTY` and `columns` only where somebody sits there. */
+type Streams = {
+  stdin: NodeJS.ReadableStream & { isTTY?: boolean };
+  stdout: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
+  stderr: NodeJS.WritableStream & { isTTY?: boolean };
+};
+
+/** A terminal, of this process unless told otherwise. Nothing leaves it that would move a cursor, change a colour or reorder text. */
+export function openTerminal({ stdin, stdout, stderr }: Streams = process): Terminal {
+  const ask = async (question: string) => {
+    const dialogue = createInterface({ input: stdin, output: stderr, terminal: false });
+    const given = new AbortController();
+    // The end of input is no answer, and no reason to wait for one.
+    dialogue.once('close', () => given.abort());
+    try {
+      return (await dialogue.question(`${printable(question)} `, { signal: given.signal })).trim();
+    } catch {
+      return '';
+    } finally {
+      dialogue.close();
+    }
+  };
   return {
     // A tab moves on and nothing else; completions have one between a name and what it is.
     print: (line) =>
@@ -34,18 +53,4 @@ export function openTerminal(): Terminal {
     ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
     width: Math.max(NARROWEST, Math.min(WIDEST, (stdout.isTTY && stdout.columns) || WIDEST)),
   };
-}
-
-async function ask(question: string): Promise<string> {
-  const dialogue = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
-  const given = new AbortController();
-  // The end of input is no answer, and no reason to wait for one.
-  dialogue.once('close', () => given.abort());
-  try {
-    return (await dialogue.question(`${printable(question)} `, { signal: given.signal })).trim();
-  } catch {
-    return '';
-  } finally {
-    dialogue.close();
-  }
 }

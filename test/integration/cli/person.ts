@@ -1,6 +1,10 @@
-// A person at a terminal that is none: `kubectl hallpass …` as a subprocess, with that person's own credentials.
+// A person at a terminal that is none, with that person's own credentials: `kubectl hallpass …` as a subprocess, or its commands alone.
 import { execFile } from 'node:child_process';
 import { delimiter, dirname, join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { run } from '../../../src/cli/program.ts';
+import { openTerminal } from '../../../src/cli/terminal.ts';
 import { binary } from '../../controlplane/binaries.ts';
 import { poll } from '../../harness/poll.ts';
 import type { Stage } from '../endings/stage.ts';
@@ -11,7 +15,7 @@ const plugins = join(import.meta.dirname, '..', '..', '..', 'bin');
 export type Ended = { code: number; out: string; err: string };
 
 export type Person = {
-  /** Runs `kubectl hallpass` with these words. */
+  /** Does what `kubectl hallpass` does with these words, without the second that starting it takes. */
   hallpass(...words: string[]): Promise<Ended>;
   /** Runs kubectl itself; `input` is its standard input. */
   kubectl(words: string[], input?: string): Promise<Ended>;
@@ -39,6 +43,17 @@ export async function runKubectl(
   return promise;
 }
 
+async function runHere(kubeconfig: string, words: string[]): Promise<Ended> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const written = Promise.all([text(stdout), text(stderr)]);
+  const terminal = openTerminal({ stdin: Readable.from([]), stdout, stderr });
+  const code = await run(['--kubeconfig', kubeconfig, ...words], terminal);
+  stdout.end();
+  stderr.end();
+  const [out, err] = await written;
+  return { code, out, err };
+}
+
 /** Somebody who has these ClusterRoles in a namespace, or everywhere, and nothing else. */
 export async function person(
   stage: Stage,
@@ -57,7 +72,7 @@ export async function person(
   const kubeconfig = await stage.playground.kubeconfigFor({ user });
   const kubectl: Person['kubectl'] = (words, input) => runKubectl(kubeconfig, words, input);
   return {
-    hallpass: (...words) => runKubectl(kubeconfig, ['hallpass', ...words]),
+    hallpass: (...words) => runHere(kubeconfig, words),
     kubectl,
     async may(...what) {
       await poll(
