@@ -54,10 +54,7 @@ export async function installHallpass(controlPlane: ControlPlane): Promise<void>
   await admin(['apply', '-k', deploy('cluster')]);
   await admin(['apply', '-f', '-'], { input: namespaces });
   await Promise.all([
-    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentidentities.yaml')]),
-    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentgrants.yaml')]),
-    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentreceipts.yaml')]),
-    admin(['wait', '--for=condition=Established', '--timeout=30s', '-f', join(root, 'crds', 'agentpolicies.yaml')]),
+    admin(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']),
     admin(['apply', '-n', 'demo', '-k', deploy('namespace')]),
     admin(['apply', '-n', 'demo-other', '-k', deploy('namespace')]),
   ]);

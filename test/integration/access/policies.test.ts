@@ -5,8 +5,8 @@ import { agentPolicies } from '../../../src/api/policy.ts';
 import { Client, isForbidden } from '../../../src/kube/client.ts';
 import { clusterRoles, namespaces } from '../../../src/kube/kinds.ts';
 import { ESCALATION_ROUTES } from '../../harness/escalation-routes.ts';
-import { createPolicy, usePolicies } from '../endings/policies.ts';
-import { grantManifest, openStage, podsOf, type Stage, useSharedStage } from '../endings/stage.ts';
+import { usePolicies } from '../endings/policies.ts';
+import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const reviews = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
 
@@ -352,44 +352,5 @@ describe('a grant under AgentPolicies', function () {
     await playground.admin(['apply', '-k', 'deploy/cluster']);
     const after = await stage().admin.get(agentPolicies, { name: 'default' });
     expect(after.metadata.resourceVersion).to.equal(before.metadata.resourceVersion);
-  });
-});
-
-describe('a change of a policy', function () {
-  this.timeout(60_000);
-  // Of its own: what other tests leave behind would be counted.
-  let stage: Stage;
-  before(async function () {
-    this.timeout(120_000);
-    stage = await openStage();
-  });
-  after(() => stage?.close());
-
-  /** How many decisions about grants have been made, once none was for half a second: Jobs tell of their start in several steps. */
-  const decisions = async () => {
-    let [last, since] = [-1, performance.now()];
-    return stage.poll(
-      async () => {
-        const page = await (await fetch(`${stage.playground.hallpass[0]?.healthUrl}/metrics`)).text();
-        const of = [...page.matchAll(/^controller_reconcile_total\{controller="grants",result="[a-z_]+"\} (\d+)$/gm)];
-        const now = of.reduce((sum, [, count]) => sum + Number(count), 0);
-        if (now !== last) [last, since] = [now, performance.now()];
-        return now;
-      },
-      () => performance.now() - since > 500,
-    );
-  };
-
-  it('re-decides the grants that it touches and no other', async () => {
-    const [touched, other] = [await stage.namespace('touched'), await stage.namespace('untouched')];
-    for (const namespace of [touched, other]) await stage.identity(namespace);
-    const refs = ['one', 'two'].map((name) => ({ namespace: touched, name }));
-    const others = Array.from({ length: 12 }, (_, at) => ({ namespace: other, name: `other-${at}` }));
-    await Promise.all([...refs, ...others].map((ref) => stage.give(grantManifest(ref))));
-    const before = await decisions();
-    await createPolicy(stage, 'touching', touched, { limits: { maxGrantDuration: '1m' } });
-    for (const ref of refs) await stage.phase(ref, 'Suspended', 'ExceedsPolicyLimit');
-    // Twice at most: the watch may tell of the status before the answer to its write has come.
-    expect((await decisions()) - before).to.be.within(2, 4);
   });
 });

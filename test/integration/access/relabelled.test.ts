@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { LABELS } from '../../../src/api/names.ts';
-import { Client, isNotFound } from '../../../src/kube/client.ts';
+import { type Client, isNotFound } from '../../../src/kube/client.ts';
 import {
   jobs,
   type RoleBinding,
@@ -11,33 +11,27 @@ import {
   validatingAdmissionPolicyBindings,
 } from '../../../src/kube/kinds.ts';
 import type { KubeObject, ObjectRef, Resource } from '../../../src/kube/object.ts';
-import { grantManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
+import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 
 const STRANGE = '99999999-8888-4777-8666-555555555555';
 
 describe('what gives access, without the labels that hallpass gave it', function () {
   this.timeout(150_000);
-  let stage: Stage;
+  const stage = useSharedStage();
   let tina: Client;
 
   before(async () => {
-    stage = await openStage();
-    tina = new Client({ credentials: await stage.playground.credentialsFor({ user: 'tina', groups: [] }) });
-  });
-  after(async () => {
-    tina?.close();
-    await stage?.close();
+    tina = await stage().person('tina');
   });
   afterEach(async () => {
     await guard();
     await knows((count) => count === 0);
-    expect(stage.problems, 'inconsistent statuses').to.deep.equal([]);
   });
 
   /** A live grant in a namespace of its own, of which tina is the admin. */
   async function live(namespace: string, duration = '1h') {
-    await stage.namespace(namespace);
-    await stage.playground.admin([
+    await stage().namespace(namespace);
+    await stage().playground.admin([
       'create',
       'rolebinding',
       'tina',
@@ -46,22 +40,22 @@ describe('what gives access, without the labels that hallpass gave it', function
       '--clusterrole=admin',
       '--user=tina',
     ]);
-    await stage.identity(namespace);
+    await stage().identity(namespace);
     const ref = { namespace, name: 'given' };
-    const { metadata, status } = await stage.give(grantManifest(ref, { duration }));
-    const agent = await stage.agent(namespace);
+    const { metadata, status } = await stage().give(grantManifest(ref, { duration }));
+    const agent = await stage().agent(namespace);
     await agent.until(podsOf(namespace), 200);
     const expiresAt = Date.parse(status.expiresAt ?? '');
     return { ref, agent, uid: metadata.uid, object: { namespace, name: `hallpass-${metadata.uid}` }, expiresAt };
   }
   const unguard = (...names: string[]) =>
-    Promise.all(names.map((name) => stage.admin.delete(validatingAdmissionPolicyBindings, { name })));
-  const guard = () => stage.playground.admin(['apply', '-k', 'deploy/guards']);
+    Promise.all(names.map((name) => stage().admin.delete(validatingAdmissionPolicyBindings, { name })));
+  const guard = () => stage().playground.admin(['apply', '-k', 'deploy/guards']);
   const knows = (problems: (count: number) => boolean) =>
-    stage.poll(() => stage.metric('hallpass_guard_problems'), problems);
+    stage().poll(() => stage().metric('hallpass_guard_problems'), problems);
   /** Tina's edit; the API server may hold a guard that is gone for a moment more. */
   const edit = <T extends KubeObject>(resource: Resource<T>, object: ObjectRef, metadata: object) =>
-    stage.poll(
+    stage().poll(
       () =>
         tina.patch(resource, object, { metadata }, { type: 'merge' }).then(
           () => true,
@@ -70,15 +64,19 @@ describe('what gives access, without the labels that hallpass gave it', function
       Boolean,
     );
   const bindingAt = (object: ObjectRef): Promise<RoleBinding | undefined> =>
-    stage.admin.get(roleBindings, object).catch((error) => {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    });
+    stage()
+      .admin.get(roleBindings, object)
+      .catch((error) => {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      });
   const condition = (type: string, ref: ObjectRef) =>
-    stage.seen.grants.get(ref)?.status.conditions?.find((each) => each.type === type);
+    stage()
+      .seen.grants.get(ref)
+      ?.status.conditions?.find((each) => each.type === type);
   /** Waits until the binding is as hallpass makes it. */
   const whole = (object: ObjectRef, uid: string) =>
-    stage.poll(
+    stage().poll(
       () => bindingAt(object),
       (binding) =>
         binding?.metadata.labels?.[LABELS.grant] === uid &&
@@ -103,31 +101,31 @@ describe('what gives access, without the labels that hallpass gave it', function
       const disowned = { metadata: { ownerReferences: null } };
       await tina.patch(roleBindings, object, disowned, { type: 'merge' }).catch(isNotFound);
       await agent.until(podsOf(ref.namespace), 403, 5_000);
-      await stage.phase(ref, 'Suspended', 'GuardsMissing');
+      await stage().phase(ref, 'Suspended', 'GuardsMissing');
       expect(await bindingAt(object)).to.equal(undefined);
     }
     await guard();
     await knows((count) => count === 0);
     for (const { ref, agent, object, uid } of given) {
-      await stage.until(stage.seen.grants, ref, (now) => now?.status.phase === 'Active', 45_000);
+      await stage().until(stage().seen.grants, ref, (now) => now?.status.phase === 'Active', 45_000);
       await whole(object, uid);
       await agent.until(podsOf(ref.namespace), 200);
-      await stage.remove(agentGrants, ref);
-      await stage.nothingLeft(uid);
+      await stage().remove(agentGrants, ref);
+      await stage().nothingLeft(uid);
     }
   });
 
   /** Takes labels and owner off while neither guard nor hallpass is there to see it. */
   async function stripped(namespace: string, duration: string) {
     const given = await live(namespace, duration);
-    await stage.kill();
+    await stage().kill();
     await unguard('hallpass-rolebindings', 'hallpass-roles', 'hallpass-jobs');
     await edit(roleBindings, given.object, { labels: null, ownerReferences: null });
     await edit(roles, given.object, { labels: null });
     await edit(jobs, given.object, { labels: null });
     await guard();
     // Until the guards hold again.
-    await stage.poll(
+    await stage().poll(
       () =>
         tina.patch(roles, given.object, { metadata: { labels: { a: 'b' } } }, { type: 'merge', dryRun: true }).then(
           () => false,
@@ -140,34 +138,34 @@ describe('what gives access, without the labels that hallpass gave it', function
 
   it('is removed at the end of the grant, also where all of it happened while hallpass was dead', async () => {
     const { ref, agent, object, expiresAt } = await stripped('stripped-lapsed', '20s');
-    await stage.poll(
-      () => stage.admin.get(jobs, object).catch(isNotFound),
+    await stage().poll(
+      () => stage().admin.get(jobs, object).catch(isNotFound),
       (gone) => gone === true,
       60_000,
     );
     expect(Date.now()).to.be.above(expiresAt);
     expect(await agent.asks(podsOf(ref.namespace)), 'that nothing but hallpass can end it').to.equal(200);
-    await stage.revive();
-    await stage.phase(ref, 'Expired');
+    await stage().revive();
+    await stage().phase(ref, 'Expired');
     expect(await agent.asks(podsOf(ref.namespace))).to.equal(403);
-    await stage.poll(
+    await stage().poll(
       async () => condition('Ready', ref)?.status,
       (status) => status === 'True',
     );
     expect(await bindingAt(object)).to.equal(undefined);
-    const role = await stage.admin.get(roles, object).catch(isNotFound);
+    const role = await stage().admin.get(roles, object).catch(isNotFound);
     expect(role, 'the Role').to.equal(true);
   });
 
   it('is put back as it was once hallpass sees it, with the guards whole', async () => {
     const { agent, object, uid, ref } = await stripped('stripped-live', '1h');
-    await stage.revive();
+    await stage().revive();
     await whole(object, uid);
-    for (const { metadata } of [await stage.admin.get(roles, object), await stage.admin.get(jobs, object)])
+    for (const { metadata } of [await stage().admin.get(roles, object), await stage().admin.get(jobs, object)])
       expect(metadata.labels?.[LABELS.grant]).to.equal(uid);
     await agent.until(podsOf(ref.namespace), 200);
-    await stage.phase(ref, 'Active');
-    await stage.remove(agentGrants, ref);
-    await stage.nothingLeft(uid);
+    await stage().phase(ref, 'Active');
+    await stage().remove(agentGrants, ref);
+    await stage().nothingLeft(uid);
   });
 });

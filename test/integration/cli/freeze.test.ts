@@ -1,36 +1,34 @@
 // One command stops a namespace, or everything, and one takes that back, with the shipped roles only; as the agent sees it.
 import { expect } from 'chai';
 import { createPolicy } from '../endings/policies.ts';
-import { grantManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
+import { grantManifest, podsOf, useSharedStage } from '../endings/stage.ts';
 import { type Person, person } from './person.ts';
 
 describe('kubectl hallpass freeze', function () {
   this.timeout(90_000);
-  let stage: Stage;
+  const stage = useSharedStage();
   let guard: Person;
   let nobody: Person;
   const homes = ['frozen', 'apart'];
   const ref = (namespace: string) => ({ namespace, name: 'held' });
 
   before(async () => {
-    stage = await openStage();
     for (const home of homes) {
-      await stage.namespace(home);
-      await stage.identity(home);
-      await stage.give(grantManifest(ref(home)));
+      await stage().namespace(home);
+      await stage().identity(home);
+      await stage().give(grantManifest(ref(home)));
     }
-    guard = await person(stage, 'guard', { everywhere: ['hallpass-policies-edit'] });
-    nobody = await person(stage, 'nobody');
+    guard = await person(stage(), 'guard', { everywhere: ['hallpass-policies-edit'] });
+    nobody = await person(stage(), 'nobody');
     await guard.may('create', 'agentpolicies.hallpass.dev');
   });
-  after(() => stage?.close());
 
-  const frozen = (home: string) => stage.phase(ref(home), 'Suspended', 'Frozen');
+  const frozen = (home: string) => stage().phase(ref(home), 'Suspended', 'Frozen');
   const restored = (home: string) =>
-    stage.until(stage.seen.grants, ref(home), (now) => now?.status.phase === 'Active', 45_000);
+    stage().until(stage().seen.grants, ref(home), (now) => now?.status.phase === 'Active', 45_000);
 
   it('stops a namespace and no other, says so when it is asked again, and ends when it is taken back', async () => {
-    const agent = await stage.agent('frozen');
+    const agent = await stage().agent('frozen');
     const freeze = ['freeze', '-n', 'frozen', '--yes', '--reason', 'INC-4711'];
     const { code, out, err } = await guard.hallpass(...freeze);
     expect(code, err).to.equal(0);
@@ -39,7 +37,7 @@ describe('kubectl hallpass freeze', function () {
     );
     await agent.until(podsOf('frozen'), 403);
     await frozen('frozen');
-    expect((await stage.phase(ref('apart'), 'Active')).status.phase).to.equal('Active');
+    expect((await stage().phase(ref('apart'), 'Active')).status.phase).to.equal('Active');
     const again = await guard.hallpass(...freeze);
     expect([again.code, again.out]).to.deep.equal([
       0,
@@ -59,7 +57,7 @@ describe('kubectl hallpass freeze', function () {
     const { code, err } = await guard.hallpass('freeze', '-A', '--yes', '--reason', 'INC-4712');
     expect(code, err).to.equal(0);
     for (const home of homes) {
-      const agent = await stage.agent(home);
+      const agent = await stage().agent(home);
       await agent.until(podsOf(home), 403);
       await frozen(home);
     }
@@ -68,7 +66,7 @@ describe('kubectl hallpass freeze', function () {
   });
 
   it('leaves a policy alone that only has its name', async () => {
-    await createPolicy(stage, 'freeze-apart', 'apart', { limits: { maxGrantDuration: '24h' } });
+    await createPolicy(stage(), 'freeze-apart', 'apart', { limits: { maxGrantDuration: '24h' } });
     for (const words of [['freeze', '--reason', 'x'], ['unfreeze']]) {
       const { code, err } = await guard.hallpass(...words, '-n', 'apart', '--yes');
       expect(code).to.equal(3);
@@ -83,7 +81,7 @@ describe('kubectl hallpass freeze', function () {
       .to.contain('nobody may not create agentpolicies.hallpass.dev in every namespace; ClusterRole')
       .and.contain('kubectl create clusterrolebinding hallpass-policies-edit-nobody');
     // Who may read namespaces is told that there is none.
-    const admin = await person(stage, 'knows-namespaces', { everywhere: ['hallpass-policies-edit', 'view'] });
+    const admin = await person(stage(), 'knows-namespaces', { everywhere: ['hallpass-policies-edit', 'view'] });
     await admin.may('create', 'agentpolicies.hallpass.dev');
     await admin.may('get', 'namespaces');
     const typo = await admin.hallpass('freeze', '-n', 'forzen', '--yes', '--reason', 'x');
