@@ -1,13 +1,14 @@
 // approve, deny, suspend, resume, certify, revoke: shows what somebody is about to decide on, asks, and makes the AgentReview, bound to the very
 // state that was shown.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
 import { API_VERSION, GROUP } from '../api/names.ts';
 import { agentReviews, DECISIONS, reviewSpec } from '../api/review.ts';
 import { answersFor } from '../policy/certification.ts';
-import { authorsOf, waysToActAs } from '../policy/reviews.ts';
+import { authorsOf, madeAt, readable, waysToActAs } from '../policy/reviews.ts';
 import { mustAgree, mustHaveSaid } from './asking.ts';
 import { type Cluster, type ClusterOptions, withCluster } from './cluster.ts';
 import { describeGrant, describeIdentity } from './described.ts';
@@ -61,6 +62,7 @@ async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName,
   if (wrong) throw new Failure(`the comment will not do: ${wrong.message} (--comment)`, EXIT.usage);
   const { name, namespace = '' } = target.object.metadata;
   await mustAgree(terminal, o.yes, `${o.decision} ${target.kind} ${namespace}/${name}?`, 'nothing was decided');
+  if (o.decision === 'Resume') await afterSuspension(cluster, target);
   const made = await cluster.create(agentReviews, namespace, {
     apiVersion: API_VERSION,
     kind: 'AgentReview',
@@ -71,6 +73,22 @@ async function reviewed(cluster: Cluster, terminal: Terminal, named: TargetName,
     `${o.decision} of ${target.kind} ${namespace}/${name} is on record as AgentReview ${made.metadata.name}`,
   ]);
   return EXIT.yes;
+}
+
+/** Waits where the target was suspended just now: only what is made in a later second than the suspension lifts it. */
+async function afterSuspension({ client, clock }: Cluster, { kind, object }: Target): Promise<void> {
+  const { name, namespace } = object.metadata;
+  // Who may make reviews may not list them: then the status tells whether this one came too soon.
+  const reviews = await client.list(agentReviews, { namespace }).then(
+    ({ items }) => readable(items),
+    () => [],
+  );
+  const suspensions = reviews.filter(
+    ({ spec }) => spec.decision === 'Suspend' && spec.target.kind === kind && spec.target.name === name,
+  );
+  // The second of the suspension, and one for what is not known of the server's clock.
+  const later = Math.max(...suspensions.map(madeAt), 0) + 2_000;
+  await delay(Math.max(0, later - clock.now().getTime()));
 }
 
 /** The state that was shown, as a review names it. */
