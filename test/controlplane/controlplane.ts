@@ -232,8 +232,9 @@ async function startIn(
       ],
       logFile: file('kube-controller-manager.log'),
     });
-  let controllerManager = await startControllerManager();
+  // It gives up on an API server that is not healthy within 10 s (WaitForAPIServer in cmd/kube-controller-manager/app).
   await apiServerReady();
+  let controllerManager = await startControllerManager();
 
   const stop = async () => {
     await Promise.all([controllerManager.stop(), apiServer.stop(2_000)]);
