@@ -21,9 +21,9 @@ describe('make demo', function () {
     expect(story.answers).to.deep.equal(['403', '200', '403', '200', '403', '200', '403']);
   });
 
-  it('measures a refusal within a second of the deadline, and of a deletion', () => {
-    expect(story.lapse).to.be.within(0, 1);
-    expect(story.revoked).to.be.within(0, 1);
+  it('measures a refusal sooner after the deadline, and after a deletion, than the Job alone would bring it', () => {
+    expect(story.lapse).to.be.within(0, 5);
+    expect(story.revoked).to.be.within(0, 5);
   });
 
   it('measures a refusal on time although hallpass was killed', () => {

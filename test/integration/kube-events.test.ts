@@ -1,10 +1,12 @@
 // Events as the API server stores them, and as kubectl shows them.
 import { expect } from 'chai';
+import { ConnectionError } from '../../src/kube/api-error.ts';
 import { Client } from '../../src/kube/client.ts';
 import { EventRecorder } from '../../src/kube/events.ts';
 import { events } from '../../src/kube/kinds.ts';
 import type { Log } from '../../src/kube/log.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+import { poll } from '../harness/poll.ts';
 
 describe('EventRecorder', () => {
   let controlPlane: ControlPlane;
@@ -179,6 +181,13 @@ describe('EventRecorder', () => {
   it('never waits longer than 5 s to flush, when the API server does not answer', async () => {
     controlPlane.apiServer.kill('SIGSTOP');
     try {
+      // It may answer for a moment more.
+      const answers = () =>
+        client.getRaw('/version', { timeoutMs: 200 }).then(
+          () => true,
+          (error) => !(error instanceof ConnectionError),
+        );
+      await poll(answers, (does) => !does);
       recorder.record(object, 'Normal', 'Granted', 'Issue', 'granted');
       const started = performance.now();
       await recorder.flush();

@@ -35,9 +35,9 @@ describe('make demo with KUBECONFIG and DEMO_ON_MY_CLUSTER=yes', function () {
     expect(story.answers).to.deep.equal(['403', '200', '403', '200', '403', '200', '403']);
   });
 
-  it('measures a refusal within a second of the deadline and of a deletion, and on time with every pod of hallpass gone', () => {
-    expect(story.lapse).to.be.within(0, 1);
-    expect(story.revoked).to.be.within(0, 1);
+  it('measures a refusal sooner after deadline and deletion than the Job alone would bring it, and on time with every pod of hallpass gone', () => {
+    expect(story.lapse).to.be.within(0, 5);
+    expect(story.revoked).to.be.within(0, 5);
     expect(story.dead).to.be.within(0, 15);
     expect(story.lines.join('\n')).to.contain('the Deployment is scaled from 2 to 0');
   });

