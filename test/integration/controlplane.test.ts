@@ -5,10 +5,10 @@ import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { type ControlPlane, startControlPlane } from '../controlplane/controlplane.ts';
+import { poll } from '../harness/poll.ts';
 
 /** A process that has ended but was not waited for yet is gone, too. */
 async function runs(pid: number): Promise<boolean> {
@@ -129,9 +129,8 @@ describe('a control plane', () => {
     starter.kill('SIGKILL');
     await once(starter, 'exit');
 
-    const until = performance.now() + 10_000;
     const left = async () => (await Promise.all(pids.map(runs))).includes(true) || (await exists(directory));
-    while ((await left()) && performance.now() < until) await delay(20);
+    await poll(left, (any) => !any, 10_000, { pause: 20 });
     expect(await Promise.all(pids.map(runs))).to.deep.equal([false, false, false, false]);
     expect(await exists(directory)).to.equal(false);
   });
