@@ -10,7 +10,7 @@ export const REASONS = {
   RequestAlreadyUsed:
     'A receipt shows that this very request was granted before. To ask again for the same, change task.ref or use a new name.',
   ReceiptDeleted:
-    'The receipt of this live grant was deleted. Access was ended, because the record of why it existed is gone.',
+    'The receipt of this live grant was deleted, or is going with the namespace of hallpass. Access was ended, because the record of why it existed is gone.',
   EndedByDeletion: 'The grant was deleted while it was active, which ends its access for good.',
   EndPassed:
     'The end of the grant has come: its access was removed on time, or the end lay in the past from the beginning.',
@@ -53,7 +53,7 @@ export const REASONS = {
   CreatorLacksPermission:
     'Whoever created the request does not hold all that it hands out, or does not any more. Nobody can give what they do not have. For a pipeline it is the group that owns the agent that must hold it.',
   NamespaceNotFound: 'A target namespace does not exist. The grant proceeds when it does.',
-  NamespaceTerminating: 'A target namespace is being deleted: nothing can be created in it.',
+  NamespaceTerminating: 'A target namespace is being deleted, or that of hallpass: nothing can be created in it.',
   NamespaceNotEnabled:
     'In a target namespace hallpass was not given the right to issue. Whoever may do so applies deploy/namespace there; the message has the command.',
   ClusterScopeNotEnabled:

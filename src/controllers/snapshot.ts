@@ -18,6 +18,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReceipt } from '../api/receipt.ts';
 import { receiptName } from '../api/request.ts';
 import { labelledSensitivity } from '../api/sensitivity.ts';
+import type { Namespace } from '../kube/kinds.ts';
 import { concernedPlaces, type Place } from '../policy/access.ts';
 import { requesterCheck } from '../policy/authors.ts';
 import { doneWithout } from '../policy/dead-man.ts';
@@ -73,6 +74,7 @@ export function gather(
     superseded,
     namespaces,
     cluster,
+    recordsGoing: isGoing(caches.namespaces.get({ name: SYSTEM_NAMESPACE })),
     activeBefore: activeBefore(caches, grant, receipt, o.issuing),
     intact: isLive({ grant, receipt }) && isIntact(caches, grant, { receipt, without }),
     refusal,
@@ -126,13 +128,19 @@ function reviewsOf(caches: Caches, { metadata, spec }: ParsedGrant, receipt: Par
   };
 }
 
+/** Whether a namespace is being deleted, or gone already. */
+export function isGoing(namespace: Namespace | undefined): boolean {
+  if (!namespace) return true;
+  return namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating';
+}
+
 function namespaceView(caches: Caches, name: string): [string, NamespaceView][] {
   const namespace = caches.namespaces.get({ name });
   if (!namespace) return [];
   const roles = enablingRoles(caches, name);
   const enabled = roles.includes(GRANTABLE_ROLE) && roles.includes(ISSUER_ROLE);
   const view = {
-    terminating: namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating',
+    terminating: isGoing(namespace),
     acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
     ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
     labels: namespace.metadata.labels ?? {},

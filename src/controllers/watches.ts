@@ -236,6 +236,9 @@ export function watchChanges(o: {
     const { name } = event.object.metadata;
     enqueueGrants(grantsConcernedBy(caches, name));
     enqueueSignals(new Set([name]));
+    // With hallpass's own goes the record of everything, and soon hallpass's rights: Kubernetes begins to delete what is in a
+    // namespace 5 s after it was asked to (namespaceDeletionGracePeriod in pkg/controller/namespace/namespace_controller.go).
+    if (name === SYSTEM_NAMESPACE) enqueueGrants(caches.grants.list().filter(isOpen), URGENT);
     if (event.type === 'deleted') {
       // What is in it still was left there by force.
       enqueueGrants(caches.grants.list().filter(({ metadata }) => metadata.namespace === name));

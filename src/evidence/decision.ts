@@ -50,6 +50,8 @@ export type DecisionRecord = {
     authorsCovered: boolean;
     /** What each expression came to, once for each set of variables that it was about; undefined where there is none. */
     expressions: Record<string, Answer>[] | undefined;
+    /** hallpass's own namespace is being deleted. */
+    recordsGoing: boolean;
     guardProblems: string[];
     outOfStep: string[];
   };
@@ -60,7 +62,7 @@ type Told = Omit<Finding, 'needsEdit' | 'nextCheck'>;
 /** The record of what was decided on a snapshot. */
 export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRecord {
   const { grant, hash, identity, receipt, reviews, namespaces, cluster, guardProblems, outOfStep } = snapshot;
-  const { authorsLack, authorsCovered, answers } = snapshot;
+  const { recordsGoing, authorsLack, authorsCovered, answers } = snapshot;
   const record = {
     grant: keyOf(grant.metadata),
     uid: grant.metadata.uid,
@@ -92,6 +94,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       authorsLack,
       authorsCovered,
       expressions: answers?.map(({ of }) => Object.fromEntries(of)),
+      recordsGoing,
       guardProblems,
       outOfStep,
     },

@@ -1,12 +1,21 @@
 // Consent: whether a place lets itself be reached. It exists, is enabled by whoever may, and a namespace accepts grants from elsewhere.
 
-import { ANNOTATIONS } from '../api/names.ts';
+import { ANNOTATIONS, SYSTEM_NAMESPACE } from '../api/names.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Everything that the places which the grant reaches have against being reached. */
-export function consentGate({ grant, access, namespaces, cluster }: GateInput): Finding[] {
+export function consentGate({ grant, access, namespaces, cluster, recordsGoing }: GateInput): Finding[] {
+  if (recordsGoing)
+    return [
+      finding({
+        reason: 'NamespaceTerminating',
+        what: `namespace ${SYSTEM_NAMESPACE}, in which everything that is granted is on record, is being deleted`,
+        remedy: 'install hallpass anew once it is gone',
+        by: ['ClusterAdmin'],
+      }),
+    ];
   return access.flatMap(({ namespace }): Finding[] => {
     if (namespace === undefined) return clusterConsent(cluster);
     const view = namespaces.get(namespace);

@@ -4,6 +4,7 @@ import { isActor } from '../api/actors.ts';
 import { isReason, isTerminal } from '../api/conditions.ts';
 import type { GrantStatus } from '../api/grant.ts';
 import type { ParsedIdentity } from '../api/identity.ts';
+import { SYSTEM_NAMESPACE } from '../api/names.ts';
 import { receiptName } from '../api/request.ts';
 import { type Finding, finding, type Told } from './finding.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
@@ -53,6 +54,15 @@ export function ended(snapshot: Snapshot): Verdict | undefined {
       by: ['Requester'],
     });
     return terminal('Denied', refused);
+  }
+  if (snapshot.recordsGoing && (isLive(snapshot) || snapshot.superseded.length > 0)) {
+    const deleted = finding({
+      reason: 'ReceiptDeleted',
+      what: `namespace ${SYSTEM_NAMESPACE} is being deleted with the record of this grant, and without its record no access may last`,
+      remedy: 'ask again under a new spec.task.ref once hallpass is installed anew',
+      by: ['ClusterAdmin', 'Requester'],
+    });
+    return terminal('Revoked', deleted);
   }
   const used = !receipt && sameRequest && grant.status.startTime ? grant.status.receipt : undefined;
   if (used && used === receiptName({ namespace: grant.metadata.namespace ?? '', name: grant.metadata.name }, hash)) {

@@ -88,6 +88,7 @@ export function propose(grant: ParsedGrant, known: Known): Proposal {
     refusal: undefined,
     withdrawn: false,
     guardProblems: [],
+    recordsGoing: false,
     outOfStep: [],
     task: { object: { uid: '', ended: undefined }, first: undefined, problem: undefined },
     reviews: { ofGrant: [], ofIdentity: [] },

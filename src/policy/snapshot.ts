@@ -66,6 +66,8 @@ export type Snapshot = {
   namespaces: ReadonlyMap<string, NamespaceView>;
   /** The whole cluster; undefined where the grant doesn't reach it. */
   cluster: ClusterView | undefined;
+  /** hallpass's own namespace, and with it every receipt, is being deleted or gone already. */
+  recordsGoing: boolean;
   /** How many grants of the same identity that hold access come before this one. */
   activeBefore: number;
   /**

@@ -436,6 +436,7 @@ describe('the decision, by law', () => {
         { ...input, cluster: undefined },
         { ...input, activeBefore: input.activeBefore + 1 },
         { ...input, guardProblems: [...input.guardProblems, 'another'] },
+        { ...input, recordsGoing: true },
         {
           ...input,
           namespaces: new Map([...input.namespaces].map(([name, view]) => [name, { ...view, ceiling: [] }])),

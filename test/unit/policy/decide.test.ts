@@ -303,6 +303,11 @@ describe('the decision about a live grant', () => {
     expect(summary(live({ receipt: undefined }))).to.equal('Revoked ReceiptDeleted');
   });
 
+  it('is Revoked when the namespace of its receipt is going, and nothing new is granted', () => {
+    expect(summary(live({ recordsGoing: true }))).to.equal('Revoked ReceiptDeleted');
+    expect(summary(snapshot({ recordsGoing: true }))).to.equal('Pending NamespaceTerminating');
+  });
+
   it('is Suspended when its stored spec can not be read any more', () => {
     const bad = grant({ spec: { validity: {} } });
     const input = live({

@@ -213,6 +213,7 @@ const TABLE: [Reason, Snapshot, by: Actor[], decidedBy?: string][] = [
   ],
   ['NamespaceNotFound', snapshot({ namespaces: new Map() }), ['Requester', 'ClusterAdmin']],
   ['NamespaceTerminating', snapshot(place({ terminating: true })), ['Requester', 'ClusterAdmin']],
+  ['NamespaceTerminating', snapshot({ recordsGoing: true }), ['ClusterAdmin']],
   ['NamespaceNotEnabled', snapshot(place({ ceiling: undefined })), ['NamespaceAdmin']],
   ['ClusterScopeNotEnabled', snapshot({ ...clusterWide(), ...allowingAll }), ['Requester', 'ClusterAdmin']],
   [
@@ -291,6 +292,7 @@ const TABLE: [Reason, Snapshot, by: Actor[], decidedBy?: string][] = [
     ['Requester'],
   ],
   ['ReceiptDeleted', live({ receipt: undefined }), ['Requester']],
+  ['ReceiptDeleted', live({ recordsGoing: true }), ['ClusterAdmin', 'Requester']],
   ['EndedByDeletion', snapshot({ grant: grant({ metadata: { deletionTimestamp: '2026-03-01T11:59:00Z' } }) }), []],
   ['EndPassed', live({ now: NOON + 60 * MINUTE }), []],
   ['EndPassed', snapshot(asking({ validity: { notAfter: '2026-03-01T12:00:00Z' } })), ['Requester']],

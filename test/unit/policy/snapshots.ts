@@ -195,6 +195,7 @@ export function snapshot(o: Partial<Snapshot> = {}): Snapshot {
     refusal: undefined,
     withdrawn: false,
     guardProblems: [],
+    recordsGoing: false,
     outOfStep: [],
     task: undefined,
     authorsLack: { creator: [], requester: [] },
