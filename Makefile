@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 installed := node_modules/.hallpass-installed
 MOCHA := node node_modules/mocha/bin/mocha.js
 # Tests start hundreds of processes from the same sources, which are compiled once. Benchmarks compile as hallpass does.
-check unit chaos integration test test-node: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/node
+check unit live chaos integration test test-node: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/node
 
 .PHONY: help
 help: ## This list
@@ -21,6 +21,9 @@ $(installed): package.json package-lock.json
 	npm install --no-save --no-fund --no-audit --loglevel=error
 	@node --eval 'process.exit(Number.parseInt(process.versions.node) >= 24 ? 0 : 1)' || { echo "Node $$(node --version) is too old and npm has no other for this machine: install Node 24 or newer" >&2; exit 1; }
 	@touch $@
+
+.PHONY: installed
+installed: $(installed) ## Install what all this needs, from npm
 
 .PHONY: check types lint dead-code drift unit
 check: types lint dead-code drift unit ## Types, lint, dead code, generated files, unit tests: before each commit (under a minute)
@@ -36,15 +39,18 @@ drift: $(installed)
 unit: $(installed)
 	$(MOCHA) --parallel --jobs=2 'test/unit/**/*.test.ts'
 
-.PHONY: test chaos integration
-test: check chaos integration ## check, and all tests on a real control plane
-# What is frozen and killed is measured against leases of seconds: no more of it at once than leaves the cores some time.
+.PHONY: test live chaos integration
+test: check live ## check, and all tests on a real control plane
+# What kills and freezes hallpass comes last: it is measured against leases of seconds.
+live: $(installed) ## All tests on a real control plane
+	test/controlplane/build.sh >/dev/null
+	$(MOCHA) --parallel --jobs=4 'test/integration/**/*.test.ts' 'test/chaos/**/*.test.ts'
 chaos: $(installed) ## The tests that kill, freeze and cut off hallpass
 	test/controlplane/build.sh >/dev/null
-	$(MOCHA) --parallel --jobs=2 'test/chaos/**/*.test.ts'
+	$(MOCHA) --parallel --jobs=3 'test/chaos/**/*.test.ts'
 integration: $(installed) ## The integration tests only; SPEC=path/to/one.test.ts runs one
 	test/controlplane/build.sh >/dev/null
-	$(MOCHA) $(or $(SPEC),--parallel --jobs=3 'test/integration/**/*.test.ts')
+	$(MOCHA) $(or $(SPEC),--parallel --jobs=4 'test/integration/**/*.test.ts')
 
 .PHONY: mutation
 mutation: $(installed) ## Takes each gate of the decision away in turn, and shows which test misses it
