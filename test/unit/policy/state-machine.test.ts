@@ -194,7 +194,7 @@ describe('the phase of a grant', () => {
       }),
       { numRuns: 10_000, seed: 1 },
     );
-  });
+  }).timeout(180_000);
 
   it('takes every line of the diagram at some time', () => {
     const ends = /^(Expired|Revoked|Denied) --> \[\*\]$/;
