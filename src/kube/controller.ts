@@ -138,9 +138,9 @@ export function startController(o: {
     for (;;) {
       const taken = await o.queue.get(least);
       if (taken === undefined) return;
-      // A change may concern thousands of keys, of which most need nothing but a look.
-      const turn = turns.take();
-      if (turn) await turn;
+      // A change may concern thousands of keys, of which most need nothing but a look. Who has waited asks again: there may be more
+      // of them than one turn has time for.
+      for (let turn = turns.take(); turn; turn = turns.take()) await turn;
       try {
         await handle(taken.key, taken.priority);
       } finally {

@@ -6,6 +6,7 @@ import { roleBindings } from '../../../src/kube/kinds.ts';
 import type { Log } from '../../../src/kube/log.ts';
 import { createKubeMetrics } from '../../../src/kube/metrics.ts';
 import { INITIAL, Queue, URGENT } from '../../../src/kube/queue.ts';
+import { turnsDuring } from './cut.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 import { sendJson, startWire, status } from './wire.ts';
 
@@ -119,6 +120,22 @@ describe('startController', () => {
     }, 0);
     await worked.promise;
     expect(doneByThen).to.be.lessThan(500);
+    await controller.stop();
+  });
+
+  it('lets them have it after every 5 ms also when as many workers wait as there are keys', async () => {
+    const keys = Array.from({ length: 20 }, (_, at) => `ns/${at}`);
+    const done = Promise.withResolvers<void>();
+    const { queue, calls, controller } = start(
+      async () => {
+        busyFor(5);
+        if (calls.length === keys.length) done.resolve();
+        return undefined;
+      },
+      { workers: keys.length },
+    );
+    for (const key of keys) queue.add(key);
+    expect(await turnsDuring(() => done.promise)).to.be.at.least(keys.length - 1);
     await controller.stop();
   });
 
