@@ -16,11 +16,12 @@ export async function confirmReceipt(
   { client, caches }: Cluster,
   { metadata, status, hash }: ParsedGrant,
 ): Promise<void> {
-  const { namespace = '', name } = metadata;
-  const ref = { namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, hash) };
   // One that was narrowed while it was suspended still rests on the receipt of the spec before.
-  const rests = status.startTime !== undefined && status.receipt === ref.name && !isTerminal(status.phase);
-  if (!rests || caches.receipts.get(ref)) return;
+  if (status.startTime === undefined || status.receipt === undefined || isTerminal(status.phase)) return;
+  const ref = { namespace: SYSTEM_NAMESPACE, name: status.receipt };
+  if (caches.receipts.get(ref)) return;
+  const { namespace = '', name } = metadata;
+  if (status.receipt !== receiptName({ namespace, name }, hash)) return;
   const receipt = await read(() => client.get(agentReceipts, ref));
   if (receipt) caches.receipts.observe(receipt);
 }

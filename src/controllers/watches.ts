@@ -257,12 +257,15 @@ export function watchChanges(o: {
     const selected = caches.namespaces
       .list()
       .filter(({ metadata }) => [object, previous ?? object].some((policy) => policySelects(policy, metadata.labels)));
-    // What holds in the whole cluster is held against every policy.
-    const touched = [...selected.flatMap(({ metadata }) => openIn(metadata.name)), ...openIn(undefined)];
-    enqueueGrants(touched);
     enqueueSignals(new Set([SYSTEM_NAMESPACE, ...selected.map(({ metadata }) => metadata.name)]));
-    // What their agents hold may be called sensitive now, or no longer.
-    for (const key of new Set(touched.map(agentKey))) counts.changed(key);
+    // What holds in the whole cluster is held against every policy. There may be thousands, and the first need not wait until all
+    // are found.
+    inTurns([undefined, ...selected.map(({ metadata }) => metadata.name)], (place) => {
+      const touched = openIn(place);
+      for (const { metadata } of touched) queues.grants.add(keyOf(metadata), { priority: NORMAL });
+      // What their agents hold may be called sensitive now, or no longer.
+      for (const key of new Set(touched.map(agentKey))) counts.changed(key);
+    });
   });
   guards.onChange(enqueueOpen);
 }

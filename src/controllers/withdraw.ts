@@ -8,7 +8,7 @@ import { jobs, type RoleBinding, services } from '../kube/kinds.ts';
 import type { KubeObject, ObjectRef } from '../kube/object.ts';
 import { describePlace, type Place } from '../policy/access.ts';
 import { messageOf } from '../text.ts';
-import { type Caches, type Cluster, INDEX, isMadeFor, openReceipts } from './cluster.ts';
+import { type Caches, type Cluster, isMadeFor, openReceipts } from './cluster.ts';
 import { accessKinds, deadManNamespace, type Kept, placesHeld } from './places.ts';
 import { MendableError } from './refusable.ts';
 
@@ -117,12 +117,15 @@ async function removedRole(cluster: Cluster, ref: ObjectRef, uid: string) {
 /** How many bindings of grants give access that hallpass was to take away: they name somebody, and their role is there. */
 export function heldBindings(caches: Caches): number {
   const { grants, roleBindings, clusterRoleBindings } = caches;
+  const remaining = new Set(grants.list().flatMap((grant) => (saysRemains(grant) ? grant.metadata.uid : [])));
   const held = [...roleBindings.list(), ...clusterRoleBindings.list()].filter((binding) => {
     const { deletionTimestamp, namespace, name } = binding.metadata;
+    // Of almost all there is nothing to say, and what is waited for waits for each scrape, too.
+    if (deletionTimestamp === undefined && remaining.size === 0) return false;
     const uid = binding.subjects?.length ? grantUidOfBinding(binding) : undefined;
     if (uid === undefined) return false;
     if (hasOwnRole(binding) && !accessKinds(caches, namespace).role.cache.get({ namespace, name })) return false;
-    return deletionTimestamp !== undefined || grants.byIndex(INDEX.grantUid, uid).some(saysRemains);
+    return deletionTimestamp !== undefined || remaining.has(uid);
   });
   return held.length;
 }
