@@ -234,11 +234,12 @@ describe('two replicas of hallpass', function () {
       await held.deliver();
       const { code, at } = await exited;
       expect(code).to.equal(0);
-      await setting.until('the grant to be Active', () => phase('handed-over') === 'Active', 1_000);
+      await setting.until('the grant to be Active', () => phase('handed-over') === 'Active', 5_000);
       await setting.leads(other);
       const took = performance.now() - at;
       console.log(`      the other leads ${seconds(took)} after the end of the one that was told to stop`);
-      expect(took).to.be.below(2_000);
+      // Without the hand-over it would wait for the lease, of 15 s.
+      expect(took).to.be.below(5_000);
       await settled(setting.admin);
     });
   });

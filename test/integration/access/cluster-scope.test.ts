@@ -8,7 +8,7 @@ import { agentPolicies } from '../../../src/api/policy.ts';
 import { Client, unlessGone } from '../../../src/kube/client.ts';
 import { clusterRoleBindings, clusterRoles, namespaces, services } from '../../../src/kube/kinds.ts';
 import { usePolicies } from '../endings/policies.ts';
-import { grantManifest, type Permission, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
+import { BY_HALLPASS, grantManifest, type Permission, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 
 const directory = join(import.meta.dirname, '..', '..', '..', 'deploy', 'cluster-scope');
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
@@ -80,7 +80,7 @@ describe('a grant for the whole cluster', function () {
     );
     expect(identity?.status.standingAccess, 'its own binding is no standing access').to.equal(undefined);
     const refusedAt = await agent.until(pods, 403);
-    expect(refusedAt - Date.parse(given.status.expiresAt ?? '')).to.be.within(0, 3_000);
+    expect(refusedAt - Date.parse(given.status.expiresAt ?? '')).to.be.within(0, BY_HALLPASS);
     await stage().phase(ref, 'Expired', 'EndPassed');
     await stage().nothingLeft(uid);
   });

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { agentPolicies } from '../../../src/api/policy.ts';
 import { agentSignals } from '../../../src/api/signal.ts';
 import { isForbidden } from '../../../src/kube/client.ts';
-import { grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
+import { BY_HALLPASS, grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 import { type Ref, secondsFromNow, useSignals } from './signal-setting.ts';
 
 const CALM = '!signals.exists(s, s.signal == "Incident" && s.severity in ["High", "Critical"])';
@@ -24,13 +24,13 @@ describe('a grant under a policy whose condition reads signals', function () {
     );
   }
 
-  it('is suspended within a second of the report, and given back when a trusted reporter takes that back', async () => {
+  it('is suspended at once by a report, and given back when a trusted reporter takes that back', async () => {
     const { namespace, agent, ref } = await setting('read-suspend', trusting);
     const pia = await person('pia', ['sre']);
     const sent = await report(pia, namespace, 'outage');
     const refused = (await agent.until(podsOf(namespace), 403)) - sent;
     console.log(`      refused ${refused} ms after the report was sent`);
-    expect(refused).to.be.below(1_000);
+    expect(refused).to.be.below(BY_HALLPASS);
     const { status } = await stage().phase(ref, 'Suspended', 'ConditionFalse');
     expect(status.message).to.equal(
       'AgentPolicy read-suspend wants what is not so (spec.conditions[0], calm: no agent goes on during an incident); ask for what fits, or wait until it is; it reads AgentSignal read-suspend/outage (Critical Incident by pia: "the database is down"); that ends at 2999-01-01T00:00:00Z, or before when group sre runs: kubectl delete agentsignal -n read-suspend outage',

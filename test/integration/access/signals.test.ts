@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { agentSignals } from '../../../src/api/signal.ts';
 import { isForbidden, isNotFound } from '../../../src/kube/client.ts';
 import { namespaces } from '../../../src/kube/kinds.ts';
-import { grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
+import { BY_HALLPASS, grantManifest, podsOf, SYSTEM_NAMESPACE, useSharedStage } from '../endings/stage.ts';
 import { api, secondsFromNow, useSignals } from './signal-setting.ts';
 
 const suspends = { responses: [{ signal: 'Incident', severity: 'High', action: 'Suspend' }] };
@@ -15,13 +15,13 @@ describe('a grant and the signals about it', function () {
   const { setting, policy, reporters, report, reportBody, told, says } = useSignals(stage);
   const person = (user: string, groups: string[] = []) => stage().person(user, groups);
 
-  it('is suspended within a second of the report, and given back when a trusted reporter takes that back', async () => {
+  it('is suspended at once by a report, and given back when a trusted reporter takes that back', async () => {
     const { namespace, agent, ref } = await setting('signal-suspend', trusting);
     const pia = await person('pia', ['sre']);
     const sent = await report(pia, namespace, 'outage');
     const refused = (await agent.until(podsOf(namespace), 403)) - sent;
     console.log(`      refused ${refused} ms after the report was sent`);
-    expect(refused).to.be.below(1_000);
+    expect(refused).to.be.below(BY_HALLPASS);
     const { status } = await stage().phase(ref, 'Suspended', 'SuspendedBySignal');
     expect(status.message).to.equal(
       'AgentPolicy signal-suspend (spec.responses[0]) withholds it because of AgentSignal signal-suspend/outage (Critical Incident by pia: "the database is down"); that ends at 2999-01-01T00:00:00Z, or before when group sre runs: kubectl delete agentsignal -n signal-suspend outage',

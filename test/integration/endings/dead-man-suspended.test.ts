@@ -3,7 +3,7 @@
 import { expect } from 'chai';
 import { agentGrants } from '../../../src/api/grant.ts';
 import { type Job, jobs, mutatingAdmissionPolicies, mutatingAdmissionPolicyBindings } from '../../../src/kube/kinds.ts';
-import { grantManifest, podsOf, useSharedStage } from './stage.ts';
+import { BY_HALLPASS, grantManifest, podsOf, useSharedStage } from './stage.ts';
 
 describe('a dead man that a queueing system suspends at its creation', function () {
   this.timeout(60_000);
@@ -96,7 +96,7 @@ describe('a dead man that a queueing system suspends at its creation', function 
     const given = await stage().phase(short, 'Active');
     await agent.until(podsOf(namespace), 200);
     const refused = await agent.until(podsOf(namespace), 403);
-    expect(refused - Date.parse(given.status.expiresAt ?? ''), 'ms after its end').to.be.within(0, 2_000);
+    expect(refused - Date.parse(given.status.expiresAt ?? ''), 'ms after its end').to.be.within(0, BY_HALLPASS);
     const { status } = await stage().phase(short, 'Expired', 'EndPassed');
     expect(status.expiresAt).to.equal(given.status.expiresAt);
     await stage().nothingLeft(given.metadata.uid);

@@ -9,7 +9,7 @@ import { roleBindings } from '../../../src/kube/kinds.ts';
 import { violations } from '../../harness/invariants.ts';
 import { allowJobs, forbidJobs, refusesJobs } from './no-jobs.ts';
 import { createPolicy } from './policies.ts';
-import { grantManifest, PROMISED, podsOf, useSharedStage } from './stage.ts';
+import { BY_HALLPASS, grantManifest, PROMISED, podsOf, useSharedStage } from './stage.ts';
 
 describe('a dead man that the policies do without', function () {
   this.timeout(90_000);
@@ -71,7 +71,7 @@ describe('a dead man that the policies do without', function () {
     expect(given.status.created?.map(({ kind }) => kind)).to.deep.equal(['Role', 'RoleBinding']);
     expect(await wrongWith(given)).to.deep.equal([]);
     const refused = await agent.until(podsOf(namespace), 403);
-    expect(refused - end).to.be.within(0, 2_000);
+    expect(refused - end).to.be.within(0, BY_HALLPASS);
     await stage().phase(ref, 'Expired', 'EndPassed');
     await stage().nothingLeft(given.metadata.uid);
     expect((await stage().closed(ref))?.outcome).to.equal('Expired');
