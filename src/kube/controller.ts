@@ -138,9 +138,13 @@ export function startController(o: {
     for (;;) {
       const taken = await o.queue.get(least);
       if (taken === undefined) return;
-      // A change may concern thousands of keys, of which most need nothing but a look. Who has waited asks again: there may be more
-      // of them than one turn has time for.
-      for (let turn = turns.take(); turn; turn = turns.take()) await turn;
+      // A change may concern thousands of keys, of which most need nothing but a look. Who has waited asks again, since there may be
+      // more of them than one turn has time for; what is urgent goes on in the next.
+      let turn = turns.take();
+      while (turn) {
+        await turn;
+        turn = taken.priority >= URGENT ? undefined : turns.take();
+      }
       try {
         await handle(taken.key, taken.priority);
       } finally {

@@ -139,6 +139,25 @@ describe('startController', () => {
     await controller.stop();
   });
 
+  it('has what is urgent wait for one turn at most', async () => {
+    const keys = Array.from({ length: 20 }, (_, at) => `ns/${at}`);
+    const done = Promise.withResolvers<void>();
+    const { queue, calls, controller } = start(
+      async (key) => {
+        // By now a worker waits with each of the others.
+        if (calls.length === 1) queue.add('due', { priority: URGENT });
+        busyFor(5);
+        if (key === 'due') done.resolve();
+        return undefined;
+      },
+      { workers: keys.length, urgentWorkers: 1 },
+    );
+    for (const key of keys) queue.add(key);
+    await done.promise;
+    expect(calls.findIndex(({ key }) => key === 'due')).to.be.below(4);
+    await controller.stop();
+  });
+
   it('calls again with a growing delay and the same priority after an error, whatever requeue was meant', async () => {
     let failures = 4;
     const { clock, queue, calls, controller, results } = start(async () => {
