@@ -129,7 +129,7 @@ function reviewsOf(caches: Caches, { metadata, spec }: ParsedGrant, receipt: Par
 }
 
 /** Whether a namespace is being deleted, or gone already. */
-export function isGoing(namespace: Namespace | undefined): boolean {
+function isGoing(namespace: Namespace | undefined): boolean {
   if (!namespace) return true;
   return namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating';
 }

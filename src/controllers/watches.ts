@@ -262,7 +262,7 @@ export function watchChanges(o: {
     // are found.
     inTurns([undefined, ...selected.map(({ metadata }) => metadata.name)], (place) => {
       const touched = openIn(place);
-      for (const { metadata } of touched) queues.grants.add(keyOf(metadata), { priority: NORMAL });
+      enqueueGrants(touched);
       // What their agents hold may be called sensitive now, or no longer.
       for (const key of new Set(touched.map(agentKey))) counts.changed(key);
     });
