@@ -1,6 +1,7 @@
 // A control plane with hallpass on it, one process or several, each with the rights that deploy/ gives and no others.
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { poll } from '../harness/poll.ts';
 import { type ControlPlane, startControlPlane } from './controlplane.ts';
 import { installHallpass, keepToken } from './installation.ts';
 import { type AgentPod, startNode } from './kubelet.ts';
@@ -51,20 +52,19 @@ async function readiness(healthUrl: string): Promise<string | undefined> {
 export async function oneLeads(
   hallpass: Pick<HallpassProcess, 'pid' | 'healthUrl' | 'logFile' | 'exited'>[],
 ): Promise<void> {
-  const giveUp = AbortSignal.timeout(readyTimeoutMs);
   let ended: string | undefined;
   for (const { pid, logFile, exited } of hallpass) {
     exited.then(({ code, signal }) => {
       ended ??= `hallpass ${pid} ended (${signal ?? code}) before any replica led: see ${logFile}`;
     });
   }
-  for (;;) {
+  const said = async () => {
     const answers = await Promise.all(hallpass.map(({ healthUrl }) => readiness(healthUrl)));
     if (ended) throw new Error(ended);
-    if (answers.some((answer) => /\bleads\b/.test(answer ?? ''))) return;
-    if (giveUp.aborted) throw new Error(`no replica leads after ${readyTimeoutMs / 1000} s`);
-    await delay(30);
-  }
+    return answers;
+  };
+  const leads = (answers: (string | undefined)[]) => answers.some((answer) => /\bleads\b/.test(answer ?? ''));
+  await poll(said, leads, readyTimeoutMs, { pause: 30, told: () => 'no replica leads' });
 }
 
 /** Starts one process of hallpass and doesn't wait for it to be ready. It ends with the control plane. */

@@ -1,6 +1,5 @@
 // Where the dead man's Job is refused and the policies do without: access is given all the same, the grant says so, hallpass ends
 // it alone, and the Job is made once it is let through.
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentPolicies } from '../../../src/api/policy.ts';
@@ -184,16 +183,16 @@ describe('a dead man that the policies do without', function () {
       const agent = await stage().agent(namespace);
       await agent.until(podsOf(namespace), 200);
       const answers = new Set<number>();
-      const stop = new AbortController();
-      const asking = (async () => {
-        while (!stop.signal.aborted) {
-          answers.add(await agent.asks(podsOf(namespace)));
-          await delay(5);
-        }
-      })();
+      let isArmed = false;
+      const asking = stage().poll(
+        async () => answers.add(await agent.asks(podsOf(namespace))),
+        () => isArmed,
+        60_000,
+        { pause: 5 },
+      );
       await allowJobs(stage(), namespace);
       const armed = await stage().deadMan(ref, 'True', 'DeadManRunning');
-      stop.abort();
+      isArmed = true;
       await asking;
       expect([...answers]).to.deep.equal([200]);
       expect(warned(armed)).to.equal(undefined);
