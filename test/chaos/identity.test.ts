@@ -8,7 +8,7 @@ import { unlessGone } from '../../src/kube/client.ts';
 import { type ServiceAccount, serviceAccounts } from '../../src/kube/kinds.ts';
 import { settled } from '../harness/invariants.ts';
 import { useKilled } from './killed.ts';
-import { HOME, inSeconds } from './setting.ts';
+import { HOME, soon } from './setting.ts';
 import { type Case, cases, identityCreation, identityDeletion, identityExpiry, type Place } from './steps.ts';
 
 describe('hallpass killed by SIGKILL while it sees to an identity', function () {
@@ -156,8 +156,7 @@ describe('hallpass killed by SIGKILL while it sees to an identity', function () 
     const early: string[] = [];
 
     before(async () => {
-      const soon = inSeconds(7);
-      await live(expired, soon);
+      await live(expired, soon());
       await killedAt(
         expired,
         async () => {},

@@ -3,7 +3,7 @@
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { useKilled } from './killed.ts';
-import { HOME, inSeconds, OTHER } from './setting.ts';
+import { HOME, OTHER, soon } from './setting.ts';
 import { byDeadline, byDeletion, cases, issue, issueElsewhere } from './steps.ts';
 
 const both = [HOME, OTHER];
@@ -84,7 +84,7 @@ describe('hallpass killed by SIGKILL', function () {
     const deleted = cases('deleted', byDeletion);
 
     before(async () => {
-      const notAfter = inSeconds(8);
+      const notAfter = soon();
       await Promise.all([
         ...lapsing.map(({ name }) => setting().grant(name, { notAfter }, both)),
         ...deleted.map(({ name }) => setting().grant(name, { duration: '1h' }, both)),

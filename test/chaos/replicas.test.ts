@@ -8,7 +8,7 @@ import { jobs, roleBindings, roles } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
 import { logged } from './logged.ts';
-import { HOME, inSeconds, OTHER, type Setting, startSetting } from './setting.ts';
+import { HOME, OTHER, type Setting, soon, startSetting } from './setting.ts';
 import { byDeadline, byDeletion, type Case, cases, issue } from './steps.ts';
 import type { Held } from './write-proxy.ts';
 
@@ -149,7 +149,7 @@ describe('two replicas of hallpass', function () {
 
     before(async () => {
       await relieve();
-      const notAfter = inSeconds(8);
+      const notAfter = soon();
       await Promise.all([
         ...lapsing.map(({ name }) => setting.grant(name, { notAfter }, both)),
         ...deleted.map(({ name }) => setting.grant(name, { duration: '1h' }, both)),

@@ -9,7 +9,7 @@ import { roleBindings } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
 import { poll } from '../harness/poll.ts';
-import { HOME, inSeconds, OTHER, type Setting, startSetting } from './setting.ts';
+import { HOME, OTHER, type Setting, soon, startSetting } from './setting.ts';
 
 const both = [HOME, OTHER];
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
@@ -49,7 +49,7 @@ describe('after a time away', function () {
     // Its status is lost meanwhile, as a restore from a backup does it: only its receipt says when it ends.
     const wiped = 'wiped';
     const deleted = numbered('deleted', 5);
-    const end = inSeconds(6);
+    const end = soon();
     await Promise.all([
       ...[...lapsed, wiped].map((name) => setting.grant(name, { notAfter: end }, both)),
       ...deleted.map((name) => setting.grant(name, { duration: '1h' }, both)),
@@ -107,7 +107,7 @@ describe('after a time away', function () {
       replicas = [await setting.start(), await setting.start()];
       await Promise.any(replicas.map((each) => setting.leads(each)));
       await Promise.all(replicas.map((each) => each.ready()));
-      end = inSeconds(6);
+      end = soon();
       await setting.grant('in-the-outage', { notAfter: end }, both);
       await setting.grant('past-the-outage', { duration: '1h' }, both);
       await setting.until('both to be Active', () => ['in-the-outage', 'past-the-outage'].every(setting.isSettled));

@@ -5,7 +5,7 @@ import { isTerminal } from '../../src/api/conditions.ts';
 import { agentPolicies } from '../../src/api/policy.ts';
 import { allowJobs, forbidJobs } from '../integration/endings/no-jobs.ts';
 import { useKilled } from './killed.ts';
-import { HOME, inSeconds, OTHER, type Setting } from './setting.ts';
+import { HOME, OTHER, type Setting, soon } from './setting.ts';
 import { byDeadline, type Case, cases, type Step } from './steps.ts';
 
 /** The first Job that is refused is news, on which it is decided to do without. */
@@ -100,7 +100,7 @@ describe('hallpass killed by SIGKILL where it gives access without a dead man', 
     const lapsing = cases('lapsing', withdrawal);
 
     before(async () => {
-      const notAfter = inSeconds(8);
+      const notAfter = soon();
       await Promise.all(lapsing.map(({ name }) => setting().grant(name, { notAfter })));
       await setting().until('every grant to be Active', () => lapsing.every(({ name }) => isLacking(name)));
       await killedAt(lapsing);
