@@ -244,8 +244,7 @@ async function startIn(
 
   const kubectl: ControlPlane['kubectl'] = (args, { input, kubeconfig: other, signal } = {}) =>
     new Promise((resolve) => {
-      // Run a thousand times by the tests, for the blink of an eye each: a fifth of that went into collecting garbage.
-      const environment = { ...process.env, GOGC: '400', KUBECACHEDIR: file('kubectl-cache'), HOME: directory };
+      const environment = { ...process.env, KUBECACHEDIR: file('kubectl-cache'), HOME: directory };
       const child = execFile(
         binaries.kubectl,
         [`--kubeconfig=${other ?? kubeconfig}`, ...args],
