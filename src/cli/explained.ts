@@ -65,17 +65,20 @@ export function standing({ reason, message, policy, line, remedy, by }: Told): S
   return { reason, message, policy, line, remedy, by, who: who?.length ? who.join(', or ') : undefined };
 }
 
-/** A reason as a branch: what is so, which policy decided by which line, what helps, and who can change it. */
+/** A reason as a branch: what is so, and below it what else is to know of it. */
 export function branch(told: Standing): Tree {
-  const { reason, message, policy, line, remedy, who } = told;
-  const what = whatOf(told);
-  const below = [
+  return { text: `${told.reason}: ${whatOf(told)}`, children: details(told).map(leaf) };
+}
+
+/** Which policy decided by which line, what helps, and who can change it, each a line where it is known. */
+export function details(told: Standing): string[] {
+  const { message, policy, line, remedy, who } = told;
+  return [
     policy === undefined ? [] : [`decided by: AgentPolicy ${policy}${line === undefined ? '' : `, ${line}`}`],
     // What could not be taken out of the sentence is said there.
-    remedy === undefined || what === message ? [] : [`what helps: ${remedy}`],
+    remedy === undefined || whatOf(told) === message ? [] : [`what helps: ${remedy}`],
     who === undefined ? [] : [`who can change it: ${who}`],
-  ];
-  return { text: `${reason}: ${what}`, children: below.flat().map(leaf) };
+  ].flat();
 }
 
 function leaf(text: string): Tree {

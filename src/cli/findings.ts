@@ -2,7 +2,8 @@
 
 import { REASONS } from '../api/conditions.ts';
 import { printable } from '../text.ts';
-import type { Judged, Level } from './judged.ts';
+import { details, standing } from './explained.ts';
+import type { Finding, Judged, Level } from './judged.ts';
 import { wrapped } from './layout.ts';
 import { jsonText } from './output.ts';
 
@@ -39,7 +40,7 @@ function plural(number: number, word: string): string {
 
 function sarif(judged: Judged[]) {
   const all = judged.flatMap(({ findings, file, line: at, object }) =>
-    findings.map(({ rule, level, message }) => ({ file, at, object, rule, level, message })),
+    findings.map((found) => ({ ...found, file, at, object })),
   );
   const meanings: Record<string, string> = REASONS;
   const rules = [...new Set(all.map(({ rule }) => rule))].map((id) => ({
@@ -51,11 +52,13 @@ function sarif(judged: Judged[]) {
     runs: [
       {
         tool: { driver: { name: 'kubectl-hallpass', rules } },
-        results: all.map(({ rule, level, message, object, file, at }) => ({
+        results: all.map(({ rule, level, message, object, file, at, ...decision }) => ({
           ruleId: rule,
           level,
           message: { text: `${object}: ${message}` },
           locations: [{ physicalLocation: { artifactLocation: { uri: encodeURI(file) }, region: { startLine: at } } }],
+          // Of a decision: policy, line, remedy and by, as -o json has them.
+          properties: decision,
         })),
       },
     ],
@@ -66,11 +69,13 @@ function junit(judged: Judged[]): string[] {
   const failing = judged.filter(({ findings }) => findings.some(({ level }) => level === 'error')).length;
   const cases = judged.flatMap(({ file, line, object, findings }) => [
     `    <testcase classname="${xml(file)}" name="${xml(object)}" file="${xml(file)}" line="${line}">`,
-    ...findings.map(({ level, rule, message }) =>
-      level === 'error'
-        ? `      <failure type="${xml(rule)}" message="${xml(message)}"/>`
-        : `      <system-out>${xml(`${level}: ${rule}: ${message}`)}</system-out>`,
-    ),
+    ...findings.map((found) => {
+      const { level, rule, message } = found;
+      const more = detailsOf(found);
+      return level === 'error'
+        ? `      <failure type="${xml(rule)}" message="${xml(message)}">${xml(more)}</failure>`
+        : `      <system-out>${xml(`${level}: ${rule}: ${message}${more && ` (${more})`}`)}</system-out>`;
+    }),
     '    </testcase>',
   ]);
   return [
@@ -81,6 +86,11 @@ function junit(judged: Judged[]): string[] {
     '  </testsuite>',
     '</testsuites>',
   ];
+}
+
+/** Which policy decided, what helps, and who can do that, in one line. */
+function detailsOf({ rule, ...decision }: Finding): string {
+  return details(standing({ reason: rule, ...decision })).join('; ');
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };

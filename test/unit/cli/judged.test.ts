@@ -149,6 +149,22 @@ describe('what lint found', () => {
     expect(run.tool.driver.rules[0].shortDescription.text).to.contain('breaks a rule of its schema');
   });
 
+  it('says as SARIF and as JUnit, too, which policy decided, what helps, and who can do that', () => {
+    const refused = judged(grant(), identity(), namespace, policy({ freeze: { reason: 'a test' } }, 'more'));
+    const [run] = JSON.parse(reported(refused, 'sarif', 100).join('\n')).runs;
+    const result = run.results.find(({ ruleId }: { ruleId: string }) => ruleId === 'Frozen');
+    expect(result.properties).to.deep.equal({
+      policy: 'more',
+      line: 'spec.freeze',
+      remedy: 'it comes back when spec.freeze is taken out',
+      by: ['PolicyAdmin'],
+    });
+    const failure = reported(refused, 'junit', 100).find((line) => line.includes('<failure '));
+    expect(failure).to.contain(
+      '>decided by: AgentPolicy more, spec.freeze; what helps: it comes back when spec.freeze is taken out; who can change it: whoever maintains AgentPolicies (ClusterRole hallpass-policies-edit)</failure>',
+    );
+  });
+
   it('is told as JUnit, a case an object, with nothing that ends an element early', () => {
     const lines = reported(judged(hostile, identity()), 'junit', 100);
     expect(lines[2]).to.equal('  <testsuite name="kubectl hallpass lint" tests="2" failures="1">');
