@@ -24,6 +24,8 @@ const DEAD_MAN = 8_000;
 /** Everything that the invariants are about, as of one moment. */
 export type Everything = {
   grants: ParsedGrant[];
+  /** Uids of those whose policies do without a dead man where it is refused. */
+  deadManOptional: ReadonlySet<string>;
   receipts: ParsedReceipt[];
   identities: ParsedIdentity[];
   jobs: Job[];
@@ -42,6 +44,7 @@ type Receipt = ParsedReceipt & { spec: NonNullable<ParsedReceipt['spec']> };
 type Seen = {
   now: number;
   grants: ParsedGrant[];
+  deadManOptional: ReadonlySet<string>;
   receipts: Receipt[];
   jobs: Map<string, Job>;
   services: Map<string, Service>;
@@ -60,6 +63,7 @@ export function violations(all: Everything, now: number): string[] {
   const seen: Seen = {
     now,
     grants: all.grants,
+    deadManOptional: all.deadManOptional,
     receipts,
     jobs: ours(all.jobs),
     services: ours(all.services),
@@ -92,7 +96,7 @@ function openOf(grant: ParsedGrant, { receipts }: Seen): Receipt[] {
 
 /**
  * 2, the first half: what an Active grant's receipt says was given exists, all of it and nothing else. A Job may be lacking where
- * the grant's status says that the policies do without.
+ * the policies do without, and the grant's status says that it is.
  */
 function missing(grant: ParsedGrant, seen: Seen): string[] {
   const name = `Active grant ${keyOf(grant.metadata)}`;
@@ -103,7 +107,8 @@ function missing(grant: ParsedGrant, seen: Seen): string[] {
   if (receipt.spec.specHash !== grant.hash) found.push(`${name}'s receipt is for another spec`);
   if (!grant.metadata.finalizers?.includes(FINALIZER)) found.push(`${name} has no finalizer`);
   const end = Date.parse(receipt.spec.expiresAt);
-  const without = grant.status.conditions?.some(({ reason }) => reason === 'DeadManLacking') ?? false;
+  const told = grant.status.conditions?.some(({ reason }) => reason === 'DeadManLacking') ?? false;
+  const without = told && seen.deadManOptional.has(grant.metadata.uid);
   if (end <= seen.now - 1_000) found.push(`${name} is past its end ${receipt.spec.expiresAt}`);
   for (const { namespace, rules } of receipt.spec.access) {
     const object = `hallpass-${grant.metadata.uid}`;

@@ -2,20 +2,26 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Everything, violations } from '../access/invariants.ts';
-import { agentGrants } from '../api/grant.ts';
+import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities } from '../api/identity.ts';
 import { LABELS, SYSTEM_NAMESPACE } from '../api/names.ts';
+import { agentPolicies, type ParsedPolicy } from '../api/policy.ts';
 import { agentReceipts } from '../api/receipt.ts';
 import { type Client, isForbidden } from '../kube/client.ts';
 import {
   clusterRoleBindings,
   clusterRoles,
   jobs,
+  type Namespace,
+  namespaces,
   roleBindings,
   roles,
   serviceAccounts,
   services,
 } from '../kube/kinds.ts';
+import { concernedPlaces } from '../policy/access.ts';
+import { deadManRuleIn } from '../policy/dead-man.ts';
+import { policiesSelecting } from '../policy/policies.ts';
 import { type ClusterOptions, withCluster } from './cluster.ts';
 import { EXIT, type ExitCode, lacksRole } from './failure.ts';
 import { wrapped } from './layout.ts';
@@ -76,6 +82,8 @@ export async function readEverything(client: Client): Promise<Everything> {
     bindings,
     clusterBindings,
     accounts,
+    policies,
+    namespaceList,
   ] = await Promise.all([
     items(client.list(agentGrants)),
     items(client.list(agentReceipts, { namespace: SYSTEM_NAMESPACE })),
@@ -87,9 +95,12 @@ export async function readEverything(client: Client): Promise<Everything> {
     items(client.list(roleBindings)),
     items(client.list(clusterRoleBindings)),
     items(client.list(serviceAccounts, { labelSelector: LABELS.identityUid })),
+    items(client.list(agentPolicies)),
+    items(client.list(namespaces)),
   ]);
   return {
     grants,
+    deadManOptional: deadManOptional(grants, policies, namespaceList),
     receipts,
     identities,
     jobs: jobList,
@@ -100,4 +111,17 @@ export async function readEverything(client: Client): Promise<Everything> {
     clusterRoleBindings: clusterBindings,
     serviceAccounts: accounts,
   };
+}
+
+/** Uids of the grants whose policies do without a dead man where it is refused. */
+function deadManOptional(grants: ParsedGrant[], policies: ParsedPolicy[], all: Namespace[]): Set<string> {
+  const guarded = new Map(
+    all.map(({ metadata }) => [metadata.name, { policies: policiesSelecting(policies, metadata.labels) }]),
+  );
+  // What reaches the whole cluster has a place that is no namespace, and always a dead man.
+  const optional = grants.filter((grant) => {
+    const views = concernedPlaces(grant).map((place) => guarded.get(place ?? ''));
+    return views.every((view) => view !== undefined) && deadManRuleIn(views) === 'BestEffort';
+  });
+  return new Set(optional.map(({ metadata }) => metadata.uid));
 }

@@ -5,21 +5,22 @@ import type { Access } from './access.ts';
 import { type Finding, finding } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { isEnforced } from './policies.ts';
-import type { Refusal, Snapshot } from './snapshot.ts';
+import type { NamespaceView, Refusal, Snapshot } from './snapshot.ts';
 
 /** Required: without a dead man nothing is given. BestEffort: where it is refused, access is given nevertheless. */
 export type DeadManRule = NonNullable<PolicySpec['deadMan']>;
 
 type Ruled = Pick<Snapshot, 'namespaces' | 'cluster'>;
 
-/**
- * The strictest that the enforced policies of all places concerned say; one that says nothing, or can't be read, is strict. What
- * reaches the whole cluster always has its dead man.
- */
+/** The strictest that the enforced policies of all places concerned say. What reaches the whole cluster always has its dead man. */
 export function deadManRule({ namespaces, cluster }: Ruled): DeadManRule {
-  if (cluster) return 'Required';
+  return cluster ? 'Required' : deadManRuleIn(namespaces.values());
+}
+
+/** The strictest that the enforced policies of these namespaces say; one that says nothing, or can't be read, is strict. */
+export function deadManRuleIn(views: Iterable<Pick<NamespaceView, 'policies'>>): DeadManRule {
   let optional = false;
-  for (const { policies } of namespaces.values()) {
+  for (const { policies } of views) {
     for (const policy of policies) {
       if (!isEnforced(policy)) continue;
       if (policy.spec?.deadMan !== 'BestEffort') return 'Required';
