@@ -15,7 +15,7 @@ import type { Figure } from '../figure.ts';
 const target = 200_000;
 /** Each a grant of its own, as an edit of a policy finds them. */
 const grants = 10_000;
-const rounds = 7;
+const rounds = 41;
 
 const rules = z.array(
   z.record(z.string(), z.array(z.string())).transform((rule): PolicyRule => ({ verbs: [], ...rule })),

@@ -22,7 +22,7 @@ export type Standing = {
   gates: Outcomes | undefined;
   decision: GrantStatus['decision'];
   /** What keeps nothing from being granted, and should be known. */
-  warnings: Told[];
+  warnings: readonly Told[];
   /** The cluster matches the verdict; nothing is left to do for now. */
   settled: boolean;
   specHash: string;
@@ -130,7 +130,7 @@ function readyMessage(phase: Phase): string {
   return phase === 'Active' ? 'all that gives the access exists' : 'no access exists, as decided';
 }
 
-function listed(reasons: Told[]) {
+function listed(reasons: readonly Told[]) {
   return reasons.slice(0, STATUS_LIMITS.reasons).map(({ reason, message, gate, policy, line, remedy, by }) => ({
     reason,
     message: printable(message, STATUS_LIMITS.message),

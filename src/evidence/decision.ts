@@ -24,7 +24,7 @@ export type DecisionRecord = {
   requester: string | undefined;
   phase: Verdict['phase'];
   reasons: Told[];
-  warnings: Told[];
+  warnings: readonly Told[];
   gates: Verdict['gates'];
   expiresAt: string | undefined;
   /** By which the agent may prove itself under the grant; undefined where policies let it use none. */

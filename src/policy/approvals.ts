@@ -4,7 +4,7 @@ import { serviceAccountOf } from '../api/names.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
 import { answering, pipelineLines, withPipelines } from './authors.ts';
 import { appliesTo } from './conditions.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, ofEach } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import {
@@ -21,12 +21,12 @@ import {
 export type Approval = { review: string; uid: string; reviewer: string; specHash: string };
 
 /** Approvals that enforced policies want and that are missing. */
-export function approvalGate(input: GateInput): Finding[] {
+export function approvalGate(input: GateInput): readonly Finding[] {
   return missingApprovals(input, input.policies.enforced);
 }
 
 /** Approvals that are missing by policies that only warn. */
-export function approvalWarnings(input: GateInput): Finding[] {
+export function approvalWarnings(input: GateInput): readonly Finding[] {
   return missingApprovals(input, input.policies.warning);
 }
 
@@ -46,15 +46,15 @@ type Wanted = {
 };
 
 /** Approvals that these policies want and that are missing. */
-function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[] {
+function missingApprovals(input: GateInput, policies: ParsedPolicy[]): readonly Finding[] {
   const all = wanted(input, policies);
-  if (all.length === 0) return [];
+  if (all.length === 0) return NOTHING;
   const { counting, rejected } = weighed(input);
   const { namespace = '', name } = input.grant.metadata;
-  return all.flatMap(({ policy, line, why, count, groups, people, doubt, nextCheck }): Finding[] => {
+  return ofEach(all, ({ policy, line, why, count, groups, people, doubt, nextCheck }) => {
     const suits = (review: Review) => isOneOf(review, groups) && !(people && isServiceAccount(review));
     const from = [...new Set(counting.filter(suits).map(nameOf))];
-    if (from.length >= count) return [];
+    if (from.length >= count) return NOTHING;
     const who = groups?.length ? ` by people of group ${groups.join(' or ')}` : people ? ' by a person' : '';
     const unclear = doubt ? ` (whether that is for this grant could not be evaluated: ${doubt})` : '';
     const has = from.length > 0 ? ` and has ${from.length} (${from.join(', ')})` : '';
@@ -74,8 +74,10 @@ function missingApprovals(input: GateInput, policies: ParsedPolicy[]): Finding[]
 }
 
 /** What these policies want approved: by their own lines, and since a pipeline wrote it. */
-function wanted(input: GateInput, policies: ParsedPolicy[]): Wanted[] {
-  const lines = withApprovals(policies)
+function wanted(input: GateInput, policies: ParsedPolicy[]): readonly Wanted[] {
+  const wanting = withApprovals(policies);
+  if (wanting.length === 0 && withPipelines(policies).length === 0) return [];
+  const lines = wanting
     .flatMap((policy) =>
       (policy.spec?.approvals ?? []).map((approval, at) => ({
         policy: policy.metadata.name,

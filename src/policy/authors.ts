@@ -5,10 +5,10 @@ import { serviceAccountOf } from '../api/names.ts';
 import { type ParsedPolicy, type PolicySpec, SYSTEM_PREFIX } from '../api/policy.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { listed } from '../text.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, ofEach, together } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
-import { isEnforced } from './policies.ts';
+import { isEnforced, onlyWarns, type Which } from './policies.ts';
 import { ownPolicies, type Snapshot } from './snapshot.ts';
 import { subjectKey } from './standing.ts';
 
@@ -109,10 +109,10 @@ export function holdersOf(snapshot: Pick<Snapshot, 'grant' | 'identity' | 'names
 }
 
 /** What stands against the grant since its authors, or those who answer for them, don't hold what it hands out. */
-export function authorsGate(input: GateInput): Finding[] {
+export function authorsGate(input: GateInput): readonly Finding[] {
   const { grant, atIssue } = input;
   if (!grant.stamps) {
-    if (!atIssue) return [];
+    if (!atIssue) return NOTHING;
     return [
       finding({
         reason: 'StampsMissing',
@@ -123,14 +123,14 @@ export function authorsGate(input: GateInput): Finding[] {
       }),
     ];
   }
-  if (!authorsCount(input)) return [];
-  return AUTHORS.flatMap((author) => [...notAnswered(input, author, isEnforced), ...lacking(input, author)]);
+  if (!authorsCount(input)) return NOTHING;
+  return ofEach(AUTHORS, (author) => together(notAnswered(input, author, isEnforced), lacking(input, author)));
 }
 
 /** What would stand against it so, were the policies enforced which only warn. What an owner holds is asked about only then. */
-export function authorsWarnings(input: GateInput): Finding[] {
-  if (!authorsCount(input)) return [];
-  return AUTHORS.flatMap((author) => notAnswered(input, author, (policy) => !isEnforced(policy)));
+export function authorsWarnings(input: GateInput): readonly Finding[] {
+  if (!authorsCount(input)) return NOTHING;
+  return ofEach(AUTHORS, (author) => notAnswered(input, author, onlyWarns));
 }
 
 const AUTHORS = ['creator', 'requester'] as const;
@@ -144,11 +144,12 @@ function named({ grant }: GateInput, author: Author): string {
 }
 
 /** That an author is a pipeline by these policies, and nobody may answer in its place. */
-function notAnswered(input: GateInput, author: Author, which: typeof isEnforced): Finding[] {
+function notAnswered(input: GateInput, author: Author, which: Which): readonly Finding[] {
   const { grant, identity } = input;
-  const lines = grant.stamps ? pipelineLines(input, grant.stamps[author], which) : [];
+  if (!grant.stamps || withPipelines(ownPolicies(input)).length === 0) return NOTHING;
+  const lines = pipelineLines(input, grant.stamps[author], which);
   const [first] = lines;
-  if (!first || answering(input, lines).length > 0) return [];
+  if (!first || answering(input, lines).length > 0) return NOTHING;
   const { policy, line, ownerGroups } = first;
   return [
     finding({
@@ -163,10 +164,10 @@ function notAnswered(input: GateInput, author: Author, which: typeof isEnforced)
 }
 
 /** That an author, or who answers for one, lacks something. */
-function lacking(input: GateInput, author: Author): Finding[] {
+function lacking(input: GateInput, author: Author): readonly Finding[] {
   const { grant, identity, atIssue, authorsCovered } = input;
   const missing = input.authorsLack?.[author] ?? [];
-  if (missing.length === 0 || (!atIssue && authorsCovered)) return [];
+  if (missing.length === 0 || (!atIssue && authorsCovered)) return NOTHING;
   const pipeline = grant.stamps && pipelineLines(input, grant.stamps[author]).length > 0;
   const answers = pipeline ? `the owner of its agent, ${ownerOf(identity)}, which answers for ` : '';
   return [

@@ -4,7 +4,7 @@ import { GRANTABLE_CLUSTER_ROLE, GRANTABLE_ROLE, LABELS } from '../api/names.ts'
 import { listed } from '../text.ts';
 import { describePlace, describeRule } from './access.ts';
 import { raiseCeilingCommand } from './ceiling-command.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, ofEach } from './finding.ts';
 import { forbiddenReach } from './forbidden.ts';
 import type { GateInput } from './gates.ts';
 import { once, onceForBoth } from './once.ts';
@@ -22,8 +22,8 @@ const forbiddenIn = once((rules: PolicyRule[]) => new Set(rules.flatMap(forbidde
 const isCovered = onceForBoth((ceiling: PolicyRule[], rules: PolicyRule[]) => covers(ceiling, rules).covered);
 
 /** What the grant asks for that no grant may hold, or that the ceiling of the place does not cover. */
-export function ceilingGate(input: GateInput): Finding[] {
-  return input.access.flatMap(({ namespace, rules }): Finding[] => {
+export function ceilingGate(input: GateInput): readonly Finding[] {
+  return ofEach(input.access, ({ namespace, rules }) => {
     const findings: Finding[] = [];
     const forbidden = forbiddenIn(rules);
     if (forbidden.size > 0) {

@@ -6,7 +6,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { ParsedReview } from '../api/review.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printable } from '../text.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { accountProblem, madeAt, nameOf, type Rejected, type Review, readable, rejectedNote } from './reviews.ts';
 import { milliseconds, timestamp } from './schedule.ts';
@@ -92,9 +92,9 @@ export function reviewStanding(
 }
 
 /** What stands against the grant while its agent's certification is overdue. */
-export function certificationGate({ identity, now }: GateInput): Finding[] {
+export function certificationGate({ identity, now }: GateInput): readonly Finding[] {
   const times = identity && reviewTimes(identity, identity.status);
-  if (!times || now < times.dueAt) return [];
+  if (!times || now < times.dueAt) return NOTHING;
   const { name } = identity.metadata;
   const every = formatDuration(milliseconds(identity.spec?.review?.every ?? '') / 1000);
   return [

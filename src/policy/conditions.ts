@@ -7,7 +7,7 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import type { Condition } from '../api/restrictions.ts';
 import type { Answer, Invalid, Question } from '../cel/question.ts';
 import { variablesOf } from './environment.ts';
-import { type Finding, finding, type Help } from './finding.ts';
+import { type Finding, finding, type Help, NOTHING, ofEach, together } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import { expressionsIn, hasOutlasting, mayRead, type Reader, readBy, readHelp } from './signals-read.ts';
@@ -25,10 +25,13 @@ type Answered = {
   changesAt: number | undefined;
 };
 
+/** Of what takes no expression, as most grants do. */
+const UNASKED: Answered = { answered: new Map(), questions: [], changesAt: undefined };
+
 /** The answers that count for what stands here. */
 export function answersFor(input: Asking): Answered {
   const all = expressionsOf(input);
-  if (all.length === 0) return { answered: new Map(), questions: [], changesAt: undefined };
+  if (all.length === 0) return UNASKED;
   const variables = variablesOf(input);
   const plain = JSON.stringify(variables);
   const answered = new Map<string, Answer>();
@@ -91,18 +94,24 @@ function isAboutAgent({ identity }: Asking): boolean {
 }
 
 /** What conditions of the grant and of enforced policies have against it. */
-export function conditionGate(input: GateInput): Finding[] {
-  if (!isAboutAgent(input)) return [];
-  return [...ofGrant(input), ...stating(input.policies.enforced).flatMap((policy) => ofPolicy(input, policy))];
+export function conditionGate(input: GateInput): readonly Finding[] {
+  if (!isAboutAgent(input)) return NOTHING;
+  return together(
+    ofGrant(input),
+    ofEach(stating(input.policies.enforced), (policy) => ofPolicy(input, policy)),
+  );
 }
 
 /** What conditions of policies that only warn would have against it. */
-export function conditionWarnings(input: GateInput): Finding[] {
-  return isAboutAgent(input) ? stating(input.policies.warning).flatMap((policy) => ofPolicy(input, policy)) : [];
+export function conditionWarnings(input: GateInput): readonly Finding[] {
+  if (!isAboutAgent(input)) return NOTHING;
+  return ofEach(stating(input.policies.warning), (policy) => ofPolicy(input, policy));
 }
 
-function ofGrant(input: GateInput): Finding[] {
-  return (input.grant.spec?.conditions ?? []).flatMap(({ name, expression, onFalse }, at) => {
+function ofGrant(input: GateInput): readonly Finding[] {
+  const { conditions } = input.grant.spec ?? {};
+  if (!conditions) return NOTHING;
+  return conditions.flatMap(({ name, expression, onFalse }, at) => {
     const field = `spec.conditions[${at}]`;
     const lasts = onFalse === 'Revoke' ? 'it is given when it is' : 'access follows, or comes back, when it is';
     return against(answerTo(input, expression, undefined), {

@@ -1,12 +1,12 @@
 // Consent: whether a place lets itself be reached. It exists, is enabled by whoever may, and a namespace accepts grants from elsewhere.
 
 import { ANNOTATIONS, SYSTEM_NAMESPACE } from '../api/names.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, ofEach } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Everything that the places which the grant reaches have against being reached. */
-export function consentGate({ grant, access, namespaces, cluster, recordsGoing }: GateInput): Finding[] {
+export function consentGate({ grant, access, namespaces, cluster, recordsGoing }: GateInput): readonly Finding[] {
   if (recordsGoing)
     return [
       finding({
@@ -16,7 +16,7 @@ export function consentGate({ grant, access, namespaces, cluster, recordsGoing }
         by: ['ClusterAdmin'],
       }),
     ];
-  return access.flatMap(({ namespace }): Finding[] => {
+  return ofEach(access, ({ namespace }) => {
     if (namespace === undefined) return clusterConsent(cluster);
     const view = namespaces.get(namespace);
     const own = grant.metadata.namespace ?? '';
@@ -64,8 +64,8 @@ export function consentGate({ grant, access, namespaces, cluster, recordsGoing }
 }
 
 /** Applying deploy/cluster-scope is the consent of all namespaces, also of those that accept no grants from others. */
-function clusterConsent(cluster: Snapshot['cluster']): Finding[] {
-  if (cluster?.ceiling) return [];
+function clusterConsent(cluster: Snapshot['cluster']): readonly Finding[] {
+  if (cluster?.ceiling) return NOTHING;
   return [
     finding({
       reason: 'ClusterScopeNotEnabled',

@@ -2,7 +2,7 @@
 
 import type { Credential } from '../api/credential.ts';
 import type { ParsedPolicy } from '../api/policy.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once } from './once.ts';
 import { isEnforced } from './policies.ts';
@@ -24,16 +24,17 @@ const allowedBy = once((policies: ParsedPolicy[]) =>
 export function credentialOf(input: Pick<Snapshot, 'grant' | 'namespaces'>): Credential | undefined {
   const { spec } = input.grant;
   const { credential: named } = spec ?? {};
-  return spec && allowedBy(ownPolicies(input)).find((each) => named === undefined || each === named);
+  const allowed = spec && allowedBy(ownPolicies(input));
+  return named === undefined ? allowed?.[0] : allowed?.find((each) => each === named);
 }
 
 /** What stands against the grant since no credential may be used for it, or not the one that it names. */
-export function credentialFindings(input: GateInput): Finding[] {
+export function credentialFindings(input: GateInput): readonly Finding[] {
+  if (credentialOf(input) !== undefined) return NOTHING;
   const { namespace } = input.grant.metadata;
   const policies = ownPolicies(input);
-  if (credentialOf(input) !== undefined) return [];
   // Where nothing guards the namespace, or nobody knows what does, that is what is said.
-  if (!policies.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return [];
+  if (!policies.some(isEnforced) || policies.some(({ spec }) => spec === undefined)) return NOTHING;
   const name = input.grant.spec?.credential ?? 'Identity';
   return [
     finding({

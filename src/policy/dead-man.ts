@@ -2,7 +2,7 @@
 
 import type { PolicySpec } from '../api/policy.ts';
 import type { Access } from './access.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { isEnforced } from './policies.ts';
 import type { NamespaceView, Refusal, Snapshot } from './snapshot.ts';
@@ -45,9 +45,9 @@ export function doneWithout(snapshot: Ruled & Pick<Snapshot, 'refusal'>, access:
 }
 
 /** What could not be made stands against the grant, unless it is a dead man that the policies do without. */
-export function creationGate(input: GateInput): Finding[] {
+export function creationGate(input: GateInput): readonly Finding[] {
   const { refusal } = input;
-  if (!refusal || tolerated(input)) return [];
+  if (!refusal || tolerated(input)) return NOTHING;
   return [refused(refusal)];
 }
 
@@ -64,9 +64,9 @@ export function refused({ reason, what, remedy, retryAt }: Refusal): Finding {
 }
 
 /** That access is given without a dead man, and what policies would have against it that only warn. */
-export function deadManWarnings(input: GateInput): Finding[] {
+export function deadManWarnings(input: GateInput): readonly Finding[] {
   const refusal = tolerated(input);
-  if (!refusal) return [];
+  if (!refusal) return NOTHING;
   const { what, remedy, retryAt } = refusal;
   const help = { remedy, by: MENDERS.DeadManRefused };
   return [

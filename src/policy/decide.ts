@@ -11,7 +11,7 @@ import { dueAhead } from './certification.ts';
 import { answersFor, conditionWarnings, revocation } from './conditions.ts';
 import { deadManWarnings, doneWithout } from './dead-man.ts';
 import { ended, ending, PENDING_LIMIT, pendingSince, revoked, stopped } from './endings.ts';
-import { finding } from './finding.ts';
+import { finding, together } from './finding.ts';
 import { type GateInput, gates, outcomes } from './gates.ts';
 import { nameWarnings } from './names.ts';
 import { narrowing, snapshotTerm } from './narrowing.ts';
@@ -60,16 +60,16 @@ function weigh(snapshot: Snapshot): Verdict {
   const { answered, questions, changesAt } = answersFor(asking);
   const input = answered.size === 0 ? asking : { ...asking, answered };
   const findings = gates(input);
-  const warnings = [
-    ...signalWarnings(snapshot),
-    ...policyWarnings(input),
-    ...authorsWarnings(input),
-    ...approvalWarnings(input),
-    ...taskWarnings(input),
-    ...deadManWarnings(input),
-    ...conditionWarnings(input),
-    ...nameWarnings(spec?.permissions ?? []),
-  ];
+  const warnings = together(
+    signalWarnings(snapshot),
+    policyWarnings(input),
+    authorsWarnings(input),
+    approvalWarnings(input),
+    taskWarnings(input),
+    deadManWarnings(input),
+    conditionWarnings(input),
+    nameWarnings(spec?.permissions ?? []),
+  );
   const holding = live ? receipt : narrows ? superseded[0] : undefined;
   const given = holding !== undefined && mayHaveGiven(snapshot, holding);
   const unasked = [...candidates(input), ...resumes(snapshot)].filter((review) => !isOnRecord(input, review));

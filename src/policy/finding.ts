@@ -74,6 +74,24 @@ export function finding({ what, note, ...explained }: Parts): Finding {
   return { ...explained, message: sentenceOf({ what, remedy: explained.remedy, note }) };
 }
 
+/** Nothing that was found. Always this very list: most grants are in order, and need none of their own for each gate. */
+export const NOTHING: readonly Finding[] = Object.freeze([]);
+
+/** All of these findings, in this order. */
+export function together(...lists: (readonly Finding[])[]): readonly Finding[] {
+  return ofEach(lists, (list) => list);
+}
+
+/** What is found of each of these, in their order. */
+export function ofEach<T>(all: readonly T[], find: (one: T) => readonly Finding[]): readonly Finding[] {
+  let found = NOTHING;
+  for (const one of all) {
+    const more = find(one);
+    if (more.length > 0) found = found.length > 0 ? [...found, ...more] : more;
+  }
+  return found;
+}
+
 /** What is so and what helps, in one sentence. */
 export function sentenceOf({ what, remedy, note = '' }: { what?: string; remedy?: string; note?: string }): string {
   if (what === undefined || remedy === undefined) return (what ?? remedy ?? '') + note;

@@ -12,9 +12,9 @@ import { certificationGate } from './certification.ts';
 import { conditionGate } from './conditions.ts';
 import { consentGate } from './consent.ts';
 import { creationGate } from './dead-man.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, together } from './finding.ts';
 import { type Concerned, isEnforced, policyGate } from './policies.ts';
-import { milliseconds, type Term, timestamp } from './schedule.ts';
+import { milliseconds, type Term, time, timestamp } from './schedule.ts';
 import { aboveLimit } from './sensitivity.ts';
 import { signalGate } from './signals.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -32,29 +32,33 @@ export type GateInput = Snapshot & {
   answered: ReadonlyMap<string, Answer>;
 };
 
-type Ask = (input: GateInput) => Finding[];
+type Ask = (input: GateInput) => readonly Finding[];
 
 /** The boundary where an identity names none. */
 const LONGEST = { text: formatDuration(MAX_DURATION_SECONDS), milliseconds: MAX_DURATION_SECONDS * 1000 };
 
 /** Everything that stands against the grant, in gate order; empty when it passes. */
 export function gates(input: GateInput): Finding[] {
-  // A spec that can't be read can't be held against anything else.
-  const asked: readonly Gate[] = input.grant.spec ? GATES : ['spec'];
   const findings: Finding[] = [];
-  for (const gate of asked) {
-    for (const found of ASK[gate](input)) findings.push({ ...found, gate });
+  for (const { gate, ask } of IN_ORDER) {
+    const against = ask(input);
+    if (against.length > 0) findings.push(...against.map((found) => ({ ...found, gate })));
+    // A spec that can't be read can't be held against anything else.
+    if (input.grant.spec === undefined) break;
   }
   return findings;
 }
 
+const allBeing = (outcome: 'Passed' | 'NotAsked'): Outcomes => Object.fromEntries(GATES.map((gate) => [gate, outcome]));
+const ALL_PASSED = allBeing('Passed');
 /** Copied, it is filled in faster than an object that grows gate by gate. */
-const UNASKED: Outcomes = Object.fromEntries(GATES.map((gate) => [gate, 'NotAsked' as const]));
+const UNASKED = allBeing('NotAsked');
 
 /** How each gate stands, by what was found against the grant; one that is not asked now, as when this request last asked it. */
 export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
-  const failed = (gate: Gate) => findings.some((found) => found.gate === gate);
   const making = input.atIssue || !input.intact;
+  if (findings.length === 0 && making && input.identity?.spec && authorsKnown(input)) return ALL_PASSED;
+  const failed = (gate: Gate) => findings.some((found) => found.gate === gate);
   const asked = (gate: Gate): boolean => {
     if (gate === 'authors') return authorsKnown(input);
     if (gate === 'guards' || gate === 'knowledge' || gate === 'task') return making;
@@ -68,8 +72,8 @@ export function outcomes(input: GateInput, findings: Finding[]): Outcomes {
   return found;
 }
 
-function specGate({ grant }: GateInput): Finding[] {
-  if (grant.spec) return [];
+function specGate({ grant }: GateInput): readonly Finding[] {
+  if (grant.spec) return NOTHING;
   return [
     finding({
       reason: 'InvalidSpec',
@@ -83,10 +87,15 @@ function specGate({ grant }: GateInput): Finding[] {
 
 const identityGate: Ask = (input) => {
   const found = identityProblem(input);
-  return found ? [found] : [];
+  return found ? [found] : NOTHING;
 };
 
 function identityProblem({ identity, grant, now }: GateInput): Finding | undefined {
+  const end = time(identity?.spec?.expiresAt);
+  const expired = end !== undefined && end <= now;
+  if (identity?.spec && !identity.metadata.deletionTimestamp && identity.status.serviceAccount && !expired) {
+    return undefined;
+  }
   const agent = `AgentIdentity ${grant.spec?.agent} in namespace ${grant.metadata.namespace}`;
   if (!identity) {
     const help = { remedy: 'create it, or correct spec.agent', by: ['IdentityOwner', 'Requester'] } as const;
@@ -101,34 +110,28 @@ function identityProblem({ identity, grant, now }: GateInput): Finding | undefin
     const what = `${agent} is not valid (${identity.invalid ?? 'unreadable'})`;
     return finding({ reason: 'AgentNotReady', what, remedy: 'correct it', by: ['IdentityOwner'] });
   }
-  const end = identity.spec.expiresAt === undefined ? undefined : Date.parse(identity.spec.expiresAt);
-  if (end !== undefined && end <= now) {
+  if (expired) {
     const what = `${agent} expired at ${timestamp(end)}`;
     const remedy = 'its owner can set a later spec.expiresAt';
     return finding({ reason: 'AgentExpired', what, remedy, by: ['IdentityOwner'] });
   }
-  if (!identity.status.serviceAccount) {
-    const what = `${agent} has no ServiceAccount yet`;
-    return finding({ reason: 'AgentNotReady', what, remedy: 'see its status', by: ['Hallpass', 'IdentityOwner'] });
-  }
-  return undefined;
+  const what = `${agent} has no ServiceAccount yet`;
+  return finding({ reason: 'AgentNotReady', what, remedy: 'see its status', by: ['Hallpass', 'IdentityOwner'] });
 }
 
 const boundaryGate: Ask = (input) => {
   const { identity, grant, access, term, atIssue, activeBefore } = input;
-  if (!identity?.spec) return [];
+  if (!identity?.spec) return NOTHING;
   const boundary = identity.spec.boundary ?? {};
   const findings: Finding[] = [];
-  const agent = `AgentIdentity ${grant.spec?.agent}`;
+  const agent = () => `AgentIdentity ${grant.spec?.agent}`;
   const allowed = boundary.namespaces?.length ? boundary.namespaces : [grant.metadata.namespace ?? ''];
-  const outside = access
-    .flatMap(({ namespace }) => namespace ?? [])
-    .filter((namespace) => !allowed.includes(namespace));
-  if (access.some(({ namespace }) => namespace === undefined) && !boundary.clusterScope) {
+  const outside = access.filter(({ namespace }) => namespace !== undefined && !allowed.includes(namespace));
+  if (!boundary.clusterScope && access.some(({ namespace }) => namespace === undefined)) {
     findings.push(
       finding({
         reason: 'OutsideBoundary',
-        what: `the whole cluster is outside the boundary of ${agent}`,
+        what: `the whole cluster is outside the boundary of ${agent()}`,
         remedy: 'ask for access in namespaces, or have its owner set spec.boundary.clusterScope to true',
         by: ['Requester', 'IdentityOwner'],
       }),
@@ -138,7 +141,7 @@ const boundaryGate: Ask = (input) => {
     findings.push(
       finding({
         reason: 'OutsideBoundary',
-        what: `namespace ${outside.join(', ')} is outside the boundary of ${agent} (${allowed.join(', ')})`,
+        what: `namespace ${outside.map(({ namespace }) => namespace).join(', ')} is outside the boundary of ${agent()} (${allowed.join(', ')})`,
         remedy: 'ask for less, or have its owner add to spec.boundary.namespaces',
         by: ['Requester', 'IdentityOwner'],
       }),
@@ -149,7 +152,7 @@ const boundaryGate: Ask = (input) => {
     findings.push(
       finding({
         reason: 'TooSensitive',
-        what: `the data of namespace ${namespace} is ${level} (${from}), above the ${most} that the boundary of ${agent} allows`,
+        what: `the data of namespace ${namespace} is ${level} (${from}), above the ${most} that the boundary of ${agent()} allows`,
         remedy: 'ask for access elsewhere, or have its owner raise spec.boundary.maxDataSensitivity',
         by: ['Requester', 'IdentityOwner'],
       }),
@@ -163,7 +166,7 @@ const boundaryGate: Ask = (input) => {
     const limit =
       own === undefined
         ? `the ${LONGEST.text} that any grant may last`
-        : `the ${own} that the boundary of ${agent} allows`;
+        : `the ${own} that the boundary of ${agent()} allows`;
     findings.push(
       finding({
         reason: 'DurationExceedsBoundary',
@@ -183,7 +186,7 @@ const boundaryGate: Ask = (input) => {
     findings.push(
       finding({
         reason: 'TooManyActiveGrants',
-        what: `${agent} has ${activeBefore} active grants and its boundary allows ${boundary.maxActiveGrants}`,
+        what: `${agent()} has ${activeBefore} active grants and its boundary allows ${boundary.maxActiveGrants}`,
         remedy: 'this one follows when one of them ends',
         by: ['Time'],
       }),
@@ -202,7 +205,7 @@ const guardsGate: Ask = ({ atIssue, intact, guardProblems }) =>
           by: ['ClusterAdmin'],
         }),
       ]
-    : [];
+    : NOTHING;
 
 /** How soon it is looked at again whether the caches are in step, in milliseconds: nothing tells. */
 const STEP_CHECK = 15_000;
@@ -218,15 +221,15 @@ const stepGate: Ask = ({ atIssue, intact, outOfStep, now }) =>
           nextCheck: now + STEP_CHECK,
         }),
       ]
-    : [];
+    : NOTHING;
 
 const scheduleGate: Ask = ({ term, now }) => {
-  if (!term || term.start <= now) return [];
+  if (!term || term.start <= now) return NOTHING;
   const remedy = `it starts at ${timestamp(term.start)}`;
   return [finding({ reason: 'NotYetStarted', remedy, by: ['Time'], nextCheck: term.start })];
 };
 
-const stopGate: Ask = (input) => [...agentSuspension(input), ...grantSuspension(input)];
+const stopGate: Ask = (input) => together(agentSuspension(input), grantSuspension(input));
 
 const ASK: Record<Gate, Ask> = {
   spec: specGate,
@@ -248,3 +251,5 @@ const ASK: Record<Gate, Ask> = {
   windows: windowGate,
   conditions: conditionGate,
 };
+
+const IN_ORDER = GATES.map((gate) => ({ gate, ask: ASK[gate] }));

@@ -13,8 +13,8 @@ import { endsWithSame } from './task.ts';
  * before, and every condition and window that it had. Then it takes effect at once and keeps the start; everything else is a new request with a new start.
  */
 export function narrowing({ grant, superseded, receipt, identity }: Snapshot): boolean {
-  const [previous, ...more] = superseded;
-  if (!previous?.spec || more.length > 0 || receipt || !grant.spec) return false;
+  const previous = superseded[0];
+  if (!previous?.spec || superseded.length > 1 || receipt || !grant.spec) return false;
   const { spec } = grant;
   const before = previous.spec;
   if (before.agent.name !== spec.agent || before.agent.uid !== identity?.metadata.uid) return false;
@@ -31,7 +31,7 @@ export function narrowing({ grant, superseded, receipt, identity }: Snapshot): b
 
 /** Start and end of a grant that is issued now, or narrowed. */
 export function snapshotTerm(snapshot: Snapshot, spec: GrantSpec): Term {
-  const [previous] = snapshot.superseded;
+  const previous = snapshot.superseded[0];
   if (previous?.spec && narrowing(snapshot)) return term(validity(spec), Date.parse(previous.spec.startTime));
   return term(validity(spec), snapshot.now);
 }

@@ -9,7 +9,7 @@ import { formatDuration } from '../api/duration.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
 import type { Access } from './access.ts';
 import { credentialFindings } from './credentials.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, ofEach, together } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once, onceForBoth } from './once.ts';
 import { denied, unnamed, wildcards } from './policy-lines.ts';
@@ -19,34 +19,34 @@ import { aboveLimit } from './sensitivity.ts';
 import { type Snapshot, viewOf } from './snapshot.ts';
 
 /** Everything that enforced policies have against the grant; empty when they let it pass. */
-export function policyGate(input: GateInput): Finding[] {
+export function policyGate(input: GateInput): readonly Finding[] {
   const policies = input.policies.enforced;
-  return [
-    ...unguarded(input),
-    ...unreadable(policies),
-    ...frozen(policies),
-    ...limited(input, policies),
-    ...credentialFindings(input),
-    ...tooSensitive(input, policies, isEnforced),
-    ...unnamed(input),
-    ...wildcards(input),
-    ...denied(input, isEnforced),
-  ];
+  return together(
+    unguarded(input),
+    unreadable(policies),
+    frozen(policies),
+    limited(input, policies),
+    credentialFindings(input),
+    tooSensitive(input, policies, isEnforced),
+    unnamed(input),
+    wildcards(input),
+    denied(input, isEnforced),
+  );
 }
 
 /** What would stand against the grant beside that, were the policies enforced which only warn. What they allow lifts nothing. */
-export function policyWarnings(input: GateInput): Finding[] {
+export function policyWarnings(input: GateInput): readonly Finding[] {
   const { enforced, warning } = input.policies;
-  if (warning.length === 0) return [];
+  if (warning.length === 0) return NOTHING;
   // What one says of namespaces without a label counts for the limits of all.
   const sensitive = tooSensitive(input, joined(enforced, warning), isAny);
   const refused = sensitive.length === 0 ? [] : tooSensitive(input, enforced, isEnforced);
-  return [
-    ...frozen(warning),
-    ...limited(input, warning),
-    ...sensitive.filter(({ message }) => refused.every((found) => found.message !== message)),
-    ...denied(input, onlyWarns),
-  ];
+  return together(
+    frozen(warning),
+    limited(input, warning),
+    sensitive.filter(({ message }) => refused.every((found) => found.message !== message)),
+    denied(input, onlyWarns),
+  );
 }
 
 /** Whether a policy selects a namespace with these labels; one that can't be read might select any. */
@@ -73,7 +73,7 @@ export type Which = (policy: ParsedPolicy) => boolean;
 /** One that can't be read might as well be enforced. */
 export const isEnforced: Which = ({ spec }) => spec?.enforcement !== 'Warn';
 
-const onlyWarns: Which = (policy) => !isEnforced(policy);
+export const onlyWarns: Which = (policy) => !isEnforced(policy);
 
 const isAny: Which = () => true;
 
@@ -108,23 +108,26 @@ const concerned = once(
   }),
 );
 
-function unguarded({ grant, access, namespaces }: GateInput): Finding[] {
+function unguarded({ grant, access, namespaces }: GateInput): readonly Finding[] {
   const own = grant.metadata.namespace ?? '';
-  const others = access.flatMap(({ namespace = own }) => (namespace === own ? [] : namespace));
-  return [own, ...others].flatMap((namespace): Finding[] => {
+  const findings: Finding[] = [];
+  const ask = (namespace: string) => {
     const view = namespaces.get(namespace);
     // Another gate says of a target that it isn't there. Of the own one, where it is none, nobody would, and its policies were skipped.
     const told = namespace !== own || access.some((entry) => entry.namespace === own);
-    if (view ? concerned(view.policies).enforced.length > 0 : told) return [];
-    return [
+    if (view ? concerned(view.policies).enforced.length > 0 : told) return;
+    findings.push(
       finding({
         reason: 'NoPolicy',
         what: `no AgentPolicy selects namespace ${namespace}, and without guardrails nothing is granted`,
         remedy: 'a cluster admin installs the default by: kubectl create -k deploy/policy',
         by: ['ClusterAdmin', 'PolicyAdmin'],
       }),
-    ];
-  });
+    );
+  };
+  ask(own);
+  for (const { namespace = own } of access) if (namespace !== own) ask(namespace);
+  return findings;
 }
 
 const unreadable = once((policies: ParsedPolicy[]): Finding[] =>
@@ -157,7 +160,7 @@ const frozen = once((policies: ParsedPolicy[]): Finding[] =>
   ),
 );
 
-function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policies: ParsedPolicy[]): Finding[] {
+function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policies: ParsedPolicy[]): readonly Finding[] {
   const findings: Finding[] = [];
   const { longest, most } = limitsOf(policies);
   if (longest && term && term.end - term.start > longest.value) {
@@ -191,8 +194,8 @@ function limited({ grant, term, activeBefore, atIssue, now }: GateInput, policie
   return findings;
 }
 
-function tooSensitive(input: GateInput, policies: ParsedPolicy[], counts: Which): Finding[] {
-  return limitsOf(policies).sensitivity.flatMap(({ policy, limit }) => {
+function tooSensitive(input: GateInput, policies: ParsedPolicy[], counts: Which): readonly Finding[] {
+  return ofEach(limitsOf(policies).sensitivity, ({ policy, limit }) => {
     const line = 'spec.limits.maxDataSensitivity';
     return aboveLimit(input, limit, counts).map(({ namespace, level, from }) =>
       finding({

@@ -3,7 +3,7 @@
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
 import { type Access, describePlace, describeRule, type Place, READING } from './access.ts';
 import { eachLineAbout } from './deny-lines.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING, ofEach } from './finding.ts';
 import { isForbidden } from './forbidden.ts';
 import type { GateInput } from './gates.ts';
 import { once, onceForBoth } from './once.ts';
@@ -16,7 +16,7 @@ import { NO_POLICIES, ownPolicies, viewOf } from './snapshot.ts';
 const MOST_DENIALS = 24;
 
 /** What lines of `deny` refuse of what the grant asks for, of some of the policies. */
-export function denied(input: GateInput, which: Which): Finding[] {
+export function denied(input: GateInput, which: Which): readonly Finding[] {
   const own = ownPolicies(input);
   const findings: Finding[] = [];
   for (const { namespace, rules } of input.access) {
@@ -24,11 +24,8 @@ export function denied(input: GateInput, which: Which): Finding[] {
     const allowed = allowedIn(input, namespace);
     const asked = grantable(rules);
     const ofTarget = refusing(allowed, meeting(target, asked));
-    const known = new Set(own === target ? [] : own.map(({ metadata }) => metadata.name));
-    const others = ofTarget.filter(({ policy }) => !known.has(policy.metadata.name));
-    for (const { policy, line, entry, hits } of own === target
-      ? ofTarget
-      : [...refusing(allowed, meeting(own, asked)), ...others]) {
+    const ofOwn = own === target ? ofTarget : refusing(allowed, meeting(own, asked));
+    for (const { policy, line, entry, hits } of own === target ? ofTarget : eachOnce(ofOwn, ofTarget, own)) {
       if (!which(policy)) continue;
       const { why, unlessAllowed } = entry;
       const { name } = policy.metadata;
@@ -46,11 +43,20 @@ export function denied(input: GateInput, which: Which): Finding[] {
       );
     }
   }
-  return findings.slice(0, MOST_DENIALS);
+  return findings.length > MOST_DENIALS ? findings.slice(0, MOST_DENIALS) : findings;
+}
+
+/** Of two lists the first, and of the second what is of none of these policies. */
+function eachOnce(first: Refusing[], second: Refusing[], policies: ParsedPolicy[]): Refusing[] {
+  const known = new Set(policies.map(({ metadata }) => metadata.name));
+  return [...first, ...second.filter(({ policy }) => !known.has(policy.metadata.name))];
 }
 
 /** A line of `deny` that has something in common with some of the rules of a grant. */
 type Met = { policy: ParsedPolicy; line: number; entry: NonNullable<PolicySpec['deny']>[number]; met: PolicyRule[] };
+
+/** One that refuses some of them. */
+type Refusing = Omit<Met, 'met'> & { hits: PolicyRule[] };
 
 /** Each such line of these policies, in their order. */
 const meeting = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): Met[] =>
@@ -71,7 +77,7 @@ const meeting = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): Met
 );
 
 /** What those lines refuse, each of the rules that it meets, of what is not allowed. */
-const refusing = onceForBoth((allowed: PolicyRule[], lines: Met[]) =>
+const refusing = onceForBoth((allowed: PolicyRule[], lines: Met[]): Refusing[] =>
   lines.flatMap(({ policy, line, entry, met }) => {
     const hits = met
       .flatMap((rule) => overlap(rule, entry) ?? [])
@@ -104,12 +110,13 @@ function readingUnlessNamed(line: PolicyRule): PolicyRule {
 }
 
 /** What holds in the whole cluster is handed out only where a policy says so, rule by rule. */
-export function unnamed(input: GateInput): Finding[] {
-  const rules = input.access.flatMap((entry) => (entry.namespace === undefined ? grantable(entry.rules) : []));
-  if (rules.length === 0) return [];
+export function unnamed(input: GateInput): readonly Finding[] {
+  // Of the entries only the first may be of the whole cluster.
+  const [entry] = input.access;
+  if (!entry || entry.namespace !== undefined) return NOTHING;
   const allowed = allowedIn(input, undefined);
-  const refused = rules.filter((rule) => !covers(allowed, [rule]).covered);
-  if (refused.length === 0) return [];
+  const refused = grantable(entry.rules).filter((rule) => !covers(allowed, [rule]).covered);
+  if (refused.length === 0) return NOTHING;
   const writes = refused.some(({ verbs }) => verbs.some((verb) => !READING.includes(verb)));
   const note = writes ? ' (verbs that write one by one: * stands for reading there)' : '';
   return [
@@ -130,13 +137,13 @@ const grantable = once((rules: Access['rules']): PolicyRule[] =>
 const wildPartsOf = once((rules: PolicyRule[]) => rules.flatMap(wildParts));
 
 /** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
-export function wildcards(input: GateInput): Finding[] {
-  return input.access.flatMap(({ namespace, rules }): Finding[] => {
+export function wildcards(input: GateInput): readonly Finding[] {
+  return ofEach(input.access, ({ namespace, rules }) => {
     const wild = wildPartsOf(grantable(rules));
-    if (wild.length === 0) return [];
+    if (wild.length === 0) return NOTHING;
     const allowed = allowedIn(input, namespace);
     const refused = wild.filter((part) => !covers(allowed, [part]).covered);
-    if (refused.length === 0) return [];
+    if (refused.length === 0) return NOTHING;
     return [
       finding({
         reason: 'WildcardRefused',

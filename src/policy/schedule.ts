@@ -29,9 +29,20 @@ export function wholeSecond(time: number): number {
   return Math.floor(time / 1000) * 1000;
 }
 
-/** A time as the API writes it: RFC 3339 in UTC without fractions. */
+const DAY = 24 * 3600_000;
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'));
+/** The day, since the epoch, of which a time was written last: as a rule that of the next, too, and most of the work. */
+let written = { day: 0, date: '1970-01-01' };
+
+/** A time as the API writes it: RFC 3339 in UTC without fractions. Throws a RangeError for what is no time. */
 export function timestamp(time: number): string {
-  return `${new Date(time).toISOString().slice(0, -'.000Z'.length)}Z`;
+  const day = Math.floor(time / DAY);
+  if (day !== written.day) {
+    written = { day, date: new Date(day * DAY).toISOString().slice(0, -'T00:00:00.000Z'.length) };
+  }
+  const seconds = Math.floor((time - day * DAY) / 1000);
+  const [hour, minute] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${written.date}T${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[seconds % 60]}Z`;
 }
 
 /** A duration of the API in milliseconds. One that can't be read is no time at all, so that it grants nothing. */

@@ -16,13 +16,17 @@ export function aboveLimit(
   limit: DataSensitivity,
   counts: Which,
 ): TooSensitive[] {
-  return access.flatMap(({ namespace }): TooSensitive[] => {
-    if (namespace === undefined) return mostSensitive(cluster, limit, counts);
+  const above: TooSensitive[] = [];
+  for (const { namespace } of access) {
+    if (namespace === undefined) {
+      above.push(...mostSensitive(cluster, limit, counts));
+      continue;
+    }
     const view = namespaces.get(namespace);
-    if (!view) return [];
-    const found = levelOf(view, counts);
-    return isAbove(found.level, limit) ? [{ namespace, ...found }] : [];
-  });
+    const found = view && levelOf(view, counts);
+    if (found && isAbove(found.level, limit)) above.push({ namespace, ...found });
+  }
+  return above;
 }
 
 /** What holds in the whole cluster reaches every namespace: of those above the limit, one of the highest stands for all. */

@@ -9,8 +9,8 @@ import type { ParsedPolicy } from '../api/policy.ts';
 import { type ParsedSignal, type SignalSpec, severity } from '../api/signal.ts';
 import type { Stamp } from '../api/stamp.ts';
 import { printable } from '../text.ts';
-import { type Finding, finding, type Help } from './finding.ts';
-import { isEnforced } from './policies.ts';
+import { type Finding, finding, type Help, NOTHING } from './finding.ts';
+import { isEnforced, onlyWarns, type Which } from './policies.ts';
 import { timestamp } from './schedule.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -109,6 +109,7 @@ function expiryOf({ spec }: ParsedSignal): number | undefined {
 
 /** What ends the grant for good, if a policy that is enforced revokes because of any signal. */
 export function signalRevocation(snapshot: Snapshot): Finding | undefined {
+  if (snapshot.signals.length === 0) return undefined;
   const revoking = responses(snapshot, isEnforced).find(({ response }) => response.action === 'Revoke');
   if (!revoking) return undefined;
   return finding({
@@ -121,20 +122,21 @@ export function signalRevocation(snapshot: Snapshot): Finding | undefined {
 }
 
 /** What stands against the grant because of signals, by policies that are enforced. */
-export function signalGate(snapshot: Snapshot): Finding[] {
+export function signalGate(snapshot: Snapshot): readonly Finding[] {
   return findings(snapshot, isEnforced);
 }
 
 /** What would, by policies that only warn. */
-export function signalWarnings(snapshot: Snapshot): Finding[] {
-  return findings(snapshot, (policy) => !isEnforced(policy));
+export function signalWarnings(snapshot: Snapshot): readonly Finding[] {
+  return findings(snapshot, onlyWarns);
 }
 
 type Responded = { signal: ParsedSignal; response: Response };
 
-function findings(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean): Finding[] {
+function findings(snapshot: Snapshot, which: Which): readonly Finding[] {
+  if (snapshot.signals.length === 0) return NOTHING;
   const all = responses(snapshot, which);
-  if (all.length === 0) return [];
+  if (all.length === 0) return NOTHING;
   const expiries = all.flatMap(({ signal }) => expiryOf(signal) ?? []).filter((end) => end > snapshot.now);
   const nextCheck = expiries.length > 0 ? Math.min(...expiries) : undefined;
   return all.slice(0, MOST_TOLD).map((each) =>
@@ -162,8 +164,7 @@ export function policiesAbout(
 }
 
 /** Every response to every signal that concerns the grant, those that revoke first. */
-function responses(snapshot: Snapshot, which: (policy: ParsedPolicy) => boolean): Responded[] {
-  if (snapshot.signals.length === 0) return [];
+function responses(snapshot: Snapshot, which: Which): Responded[] {
   const found = snapshot.signals.flatMap((signal) => {
     const policies = policiesAbout(snapshot, signal).filter(which);
     return responsesTo(signal, policies, snapshot.now).map((response) => ({ signal, response }));

@@ -4,7 +4,7 @@
 // manifests again undoes none.
 
 import type { ParsedReview } from '../api/review.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import {
   formalProblem,
   madeAt,
@@ -23,6 +23,7 @@ export type Stop = Finding & { denies: boolean };
 /** What ends the grant for good by somebody's word, if anything does. */
 export function stop(snapshot: Snapshot): Stop | undefined {
   const { grant, hash, reviews } = snapshot;
+  if (reviews.ofGrant.length === 0 && reviews.ofIdentity.length === 0) return undefined;
   const ofGrant = stopping(snapshot, reviews.ofGrant);
   const revoked = ofGrant.find(({ spec }) => spec.decision === 'Revoke');
   if (revoked) {
@@ -46,9 +47,9 @@ export function stop(snapshot: Snapshot): Stop | undefined {
 }
 
 /** What stands against the grant since its agent was suspended. */
-export function agentSuspension(snapshot: Snapshot): Finding[] {
+export function agentSuspension(snapshot: Snapshot): readonly Finding[] {
   const review = suspending(snapshot, snapshot.reviews.ofIdentity);
-  if (!review) return [];
+  if (!review) return NOTHING;
   const { name } = review.spec.target;
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} agentidentity/${name}`;
   return [
@@ -63,9 +64,9 @@ export function agentSuspension(snapshot: Snapshot): Finding[] {
 }
 
 /** What stands against the grant since it was suspended itself. */
-export function grantSuspension(snapshot: Snapshot): Finding[] {
+export function grantSuspension(snapshot: Snapshot): readonly Finding[] {
   const review = suspending(snapshot, snapshot.reviews.ofGrant);
-  if (!review) return [];
+  if (!review) return NOTHING;
   const command = `kubectl hallpass resume -n ${review.metadata.namespace} ${review.spec.target.name}`;
   return [
     finding({
@@ -80,10 +81,13 @@ export function grantSuspension(snapshot: Snapshot): Finding[] {
 
 /** Reviews that lift a suspension if their reviewer may. */
 export function resumes(snapshot: Snapshot): Review[] {
-  return [snapshot.reviews.ofGrant, snapshot.reviews.ofIdentity].flatMap((reviews) => {
-    const last = lastSuspend(snapshot, reviews);
-    return last ? later(snapshot, reviews, last) : [];
-  });
+  const { ofGrant, ofIdentity } = snapshot.reviews;
+  return [...resumesAmong(snapshot, ofGrant), ...resumesAmong(snapshot, ofIdentity)];
+}
+
+function resumesAmong(snapshot: Snapshot, reviews: ParsedReview[]): Review[] {
+  const last = lastSuspend(snapshot, reviews);
+  return last ? later(snapshot, reviews, last) : [];
 }
 
 /** The review by which what it is about is suspended now; undefined when it isn't. */

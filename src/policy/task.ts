@@ -3,7 +3,7 @@
 
 import type { GrantSpec, GrantStatus } from '../api/grant.ts';
 import type { Job, Pod } from '../kube/kinds.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { isLive, type Snapshot } from './snapshot.ts';
 
@@ -72,22 +72,22 @@ export function taskEnd(snapshot: Snapshot, narrows: boolean): Finding | undefin
 }
 
 /** Nothing is given while it can't be seen whether the task has ended. */
-export function taskGate({ grant, task, atIssue, intact, now }: GateInput): Finding[] {
+export function taskGate({ grant, task, atIssue, intact, now }: GateInput): readonly Finding[] {
   const wanted = grant.spec?.validity.endsWith;
-  if (!wanted || (!atIssue && intact)) return [];
+  if (!wanted || (!atIssue && intact)) return NOTHING;
   const problem = task ? task.problem : 'it was not looked for yet';
-  if (problem === undefined) return [];
+  if (problem === undefined) return NOTHING;
   const what = `hallpass can't see whether ${wanted.kind} ${wanted.name}, with which access is to end, goes on (${problem})`;
   const nextCheck = now + SIGHT_CHECK;
   return [finding({ reason: 'CheckFailed', what, remedy: 'it is tried again', by: ['Hallpass'], nextCheck })];
 }
 
 /** That the task isn't there (yet): access does not wait for it, and a name that is misspelt would go unnoticed. */
-export function taskWarnings(input: GateInput): Finding[] {
+export function taskWarnings(input: GateInput): readonly Finding[] {
   const { grant, task, atIssue } = input;
   const wanted = grant.spec?.validity.endsWith;
   const narrows = !atIssue && !isLive(input);
-  if (!wanted || !task || task.problem !== undefined || task.object || taskOf(input, narrows)) return [];
+  if (!wanted || !task || task.problem !== undefined || task.object || taskOf(input, narrows)) return NOTHING;
   const what = `there is no ${wanted.kind} ${wanted.name} in namespace ${grant.metadata.namespace} yet: access ends once it has come and ended, or at its end in time`;
   return [finding({ reason: 'TaskNotFound', what })];
 }

@@ -17,7 +17,7 @@ export type Verdict = {
   /** How each gate stands; undefined where something ended the grant before they were asked. */
   gates: Outcomes | undefined;
   /** What policies that only warn would have against it, were they enforced, and what does not do what it seems to. */
-  warnings: Told[];
+  warnings: readonly Told[];
   /** What must be held now. Empty unless the phase is Active. */
   access: Access[];
   /** Namespaces in which it is held without a dead man, as long as that is refused there. */

@@ -4,7 +4,7 @@
 
 import type { Window } from '../api/restrictions.ts';
 import { wallClock } from '../api/time-zone.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding, NOTHING } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { timestamp } from './schedule.ts';
 
@@ -23,9 +23,9 @@ const HORIZON_DAYS = 16;
 const WEEKDAYS: NonNullable<Window['days']> = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 
 /** What stands against a grant outside of its windows. */
-export function windowGate({ grant, term, now }: GateInput): Finding[] {
+export function windowGate({ grant, term, now }: GateInput): readonly Finding[] {
   const { open, changesAt } = opening(grant.spec?.windows, now);
-  if (open || changesAt === undefined) return [];
+  if (open || changesAt === undefined) return NOTHING;
   const found = { reason: 'OutsideWindow', what: 'it is outside of its windows', nextCheck: changesAt } as const;
   if (term && changesAt >= term.end) {
     const remedy = 'none opens before its end: ask for other windows, or for a later end';
@@ -34,12 +34,14 @@ export function windowGate({ grant, term, now }: GateInput): Finding[] {
   return [finding({ ...found, remedy: `the next opens at ${timestamp(changesAt)}`, by: ['Time'] })];
 }
 
+const ALWAYS: Opening = { open: true, changesAt: undefined };
+
 /** What was found last for the windows of a grant: it is asked for again and again, and finding it takes a millisecond. */
 const found = new WeakMap<Window[], { open: boolean; since: number; changesAt: number }>();
 
 /** Whether any of the windows is open at `now`, and how long it stays so. Without windows it is always open. */
 export function opening(windows: Window[] | undefined, now: number): Opening {
-  if (!windows || windows.length === 0) return { open: true, changesAt: undefined };
+  if (!windows || windows.length === 0) return ALWAYS;
   const known = found.get(windows);
   if (known && known.since <= now && now < known.changesAt) return { open: known.open, changesAt: known.changesAt };
   const open = isOpen(windows, now);

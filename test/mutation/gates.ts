@@ -12,9 +12,9 @@ const run = promisify(execFile);
 /** Where gates are listed, a line each: what comes before the first, what comes after the last. */
 const lists = [
   { file: 'src/policy/gates.ts', from: 'const ASK: Record<Gate, Ask> = {', to: '};' },
-  { file: 'src/policy/gates.ts', from: 'const stopGate: Ask = (input) => [', to: '];' },
-  { file: 'src/policy/policies.ts', from: '  return [\n    ...unguarded', to: '  ];' },
-  { file: 'src/policy/authors.ts', from: '  return AUTHORS.flatMap((author) => [...notAnswered', to: ']);' },
+  { file: 'src/policy/gates.ts', from: 'const stopGate: Ask = (input) => together(', to: ');\n' },
+  { file: 'src/policy/policies.ts', from: '  return together(\n    unguarded', to: '  );' },
+  { file: 'src/policy/authors.ts', from: '  return ofEach(AUTHORS, (author) => together(notAnswered', to: '));\n' },
   { file: 'src/policy/approvals.ts', from: '  return [...lines, ', to: '];' },
   { file: 'src/policy/decide.ts', from: '  return ended(snapshot) ?? stopped', to: '\n' },
 ];
@@ -34,10 +34,15 @@ async function mutants(): Promise<Mutant[]> {
     // Functions called one after another, each of which may have the last word; or an entry of a list.
     const chain = [...list.matchAll(/(\w+)\(snapshot\) \?\? /g)].map(([part, gate = '']) => ({ part, gate }));
     const spread = [...list.matchAll(/\.\.\.(\w+)\([^()]*\)/g)].map(([part, gate = '']) => ({ part, gate }));
+    const called = [...list.matchAll(/(?<!\.)\b(\w+)\((?:input|policies)[^()]*\)/g)].map(([part, gate = '']) => ({
+      part,
+      gate,
+    }));
     const named = [...list.matchAll(/: (\w+),$/gm)].map(([part, gate = '']) => ({ part, gate }));
     for (const { part, gate } of chain) found.push({ file, gate, source: without(part, '') });
     for (const { part, gate } of named) found.push({ file, gate, source: without(part, ': () => [],') });
     for (const { part, gate } of spread) found.push({ file, gate, source: without(part, '...[]') });
+    for (const { part, gate } of called) found.push({ file, gate, source: without(part, '[]') });
   }
   return found;
 }

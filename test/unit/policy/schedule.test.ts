@@ -52,3 +52,22 @@ describe('the term of a grant', () => {
     expect(milliseconds('soon')).to.equal(0);
   });
 });
+
+describe('a time as it is written', () => {
+  it('is what Date makes of it without the fraction, whichever was written before it', () => {
+    const day = 24 * 3600_000;
+    const near = fc.tuple(fc.integer({ min: -2, max: 2 }), fc.integer({ min: -2000, max: day + 2000 }));
+    const any = fc.oneof(
+      near.map(([days, rest]) => Date.parse('2026-03-01T00:00:00Z') + days * day + rest),
+      fc.integer({ min: -8.64e15, max: 8.64e15 }),
+    );
+    fc.assert(
+      fc.property(fc.array(any, { minLength: 1 }), (times) => {
+        for (const time of times) {
+          expect(timestamp(time)).to.equal(new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z'));
+        }
+      }),
+    );
+    expect(() => timestamp(Number.NaN)).to.throw(RangeError);
+  });
+});
