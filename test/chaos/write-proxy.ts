@@ -58,7 +58,7 @@ const bodySchema = z.object({
   metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()).optional() }).optional(),
   spec: z.object({ grant: z.object({ name: z.string(), uid: z.string() }).optional() }).optional(),
 });
-const arrivalMs = 30_000;
+const arrivalMs = 60_000;
 const notCounted = ['leases', 'events', 'subjectaccessreviews'];
 
 /** Speaks HTTP to hallpass and TLS to the server. */
