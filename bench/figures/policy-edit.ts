@@ -27,10 +27,11 @@ async function decisions(healthUrl: string): Promise<number> {
   return samples.find(({ name }) => name === 'hallpass_decisions_total')?.value ?? Number.NaN;
 }
 
-/** Makes a binding without subjects for each dead-man Job, as hallpass does at first. */
+/** Makes a binding without subjects for each dead-man Job that won't end meanwhile, as hallpass does at first. */
 async function bindBare({ operator, admin }: Lab): Promise<{ namespace: string; name: string }[]> {
   const { items } = await admin.list(jobs, { labelSelector: LABELS.grant });
-  return inFlight(items, async ({ metadata }) => {
+  const lasting = items.filter(({ spec }) => (spec.activeDeadlineSeconds ?? 0) > 3600);
+  return inFlight(lasting, async ({ metadata }) => {
     const { namespace = '', name, uid, labels = {} } = metadata;
     const grantUid = grantUidOf(name);
     if (grantUid === undefined) throw new Error(`Job ${name} is no grant's`);
