@@ -1,8 +1,8 @@
 // Tokens as an agent gets them: a pod on a node asks through its kubelet, with the node's own certificate.
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { ApiError, Client } from '../../src/kube/client.ts';
+import { poll } from '../harness/poll.ts';
 import type { ControlPlane } from './controlplane.ts';
 
 const podSchema = z.object({ metadata: z.object({ name: z.string(), uid: z.string() }) });
@@ -18,15 +18,20 @@ export type AgentPod = {
 
 /** Repeats a call while it is answered with 403 or 404, as it is until the API server's caches have the pod. */
 async function onceAllowed<T>(call: () => Promise<T>): Promise<T> {
-  const until = performance.now() + 10_000;
-  for (;;) {
+  const attempt = async () => {
     try {
-      return await call();
+      return { result: await call() };
     } catch (error) {
-      if (!(error instanceof ApiError && [403, 404].includes(error.status)) || performance.now() > until) throw error;
-      await delay(20);
+      if (error instanceof ApiError && [403, 404].includes(error.status)) return { refusal: error };
+      throw error;
     }
-  }
+  };
+  const last = await poll(attempt, (answer) => 'result' in answer, 10_000, {
+    pause: 20,
+    told: (answer) => ('refusal' in answer ? String(answer.refusal) : ''),
+  });
+  if ('refusal' in last) throw last.refusal;
+  return last.result;
 }
 
 export type BareNode = {

@@ -1,6 +1,5 @@
 // A control plane with hallpass on it, one process or several, each with the rights that deploy/ gives and no others.
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { poll } from '../harness/poll.ts';
 import { type ControlPlane, startControlPlane } from './controlplane.ts';
 import { installHallpass, keepToken } from './installation.ts';
@@ -105,12 +104,13 @@ export async function startHallpass(
     kill: (signal) => running.kill(signal),
     stop: () => running.stop(35_000),
     async ready() {
-      const until = performance.now() + readyTimeoutMs;
-      while ((await readiness(healthUrl)) === undefined) {
-        if (running.exit) throw new Error(`${o.name} ended at its start:\n${await running.tail()}`);
-        if (performance.now() > until) throw new Error(`${o.name} isn't ready after 60 s:\n${await running.tail()}`);
-        await delay(30);
-      }
+      const ask = async () => {
+        const said = await readiness(healthUrl);
+        if (!said && running.exit) throw new Error(`${o.name} ended at its start:\n${await running.tail()}`);
+        return said;
+      };
+      const told = async () => `${o.name} isn't ready:\n${await running.tail()}`;
+      await poll(ask, (said) => said !== undefined, readyTimeoutMs, { pause: 30, told });
     },
     async restart() {
       await hallpass.stop();

@@ -1,7 +1,7 @@
 // When a program that was just started answers.
 import { request } from 'node:https';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Credentials } from '../../src/kube/credentials.ts';
+import { poll } from '../harness/poll.ts';
 import type { Supervised } from './supervise.ts';
 
 const startTimeoutMs = 120_000;
@@ -34,22 +34,23 @@ function probe(credentials: Credentials, path: string): Promise<{ status: number
   });
 }
 
-/** Polls until `path` answers with an accepted status; throws with the log's end when the process ends before or time runs out. */
+/** Polls until `path` answers with an accepted status; throws when time runs out, and with the log's end when the process ends before. */
 export async function answers(
   credentials: Credentials,
   path: string,
   accept: (status: number) => boolean,
   process: Supervised,
 ): Promise<void> {
-  const until = performance.now() + startTimeoutMs;
-  for (;;) {
+  const ask = async () => {
     const answer = await probe(credentials, path);
-    if (answer && accept(answer.status)) return;
-    if (process.exit) throw new Error(`${process.name} ended at its start:\n${await process.tail()}`);
-    if (performance.now() > until) {
-      const last = answer ? `${answer.status} ${answer.body}` : 'no answer';
-      throw new Error(`${process.name} didn't answer ${path} in ${startTimeoutMs / 1000} s: ${last}`);
-    }
-    await delay(30);
-  }
+    if (!accepted(answer) && process.exit)
+      throw new Error(`${process.name} ended at its start:\n${await process.tail()}`);
+    return answer;
+  };
+  const accepted = (answer: Awaited<ReturnType<typeof probe>>) => answer !== undefined && accept(answer.status);
+  await poll(ask, accepted, startTimeoutMs, {
+    pause: 30,
+    told: (answer) =>
+      `${process.name} doesn't answer ${path}: ${answer ? `${answer.status} ${answer.body}` : 'nothing'}`,
+  });
 }

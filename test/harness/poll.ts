@@ -6,14 +6,14 @@ export async function poll<T>(
   ask: () => Promise<T>,
   wanted: (answer: T) => boolean,
   bound = 20_000,
-  o: { pause?: number; told?: (answer: T) => string } = {},
+  o: { pause?: number; told?: (answer: T) => string | Promise<string> } = {},
 ): Promise<T> {
   const end = performance.now() + bound;
   for (;;) {
     const answer = await ask();
     if (wanted(answer)) return answer;
     if (performance.now() > end) {
-      const told = o.told?.(answer) ?? `not as wanted: ${JSON.stringify(answer)}`;
+      const told = (await o.told?.(answer)) ?? `not as wanted: ${JSON.stringify(answer)}`;
       throw new Error(`after ${bound} ms ${told}`);
     }
     await delay(o.pause ?? 50);
