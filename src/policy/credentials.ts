@@ -24,8 +24,7 @@ const allowedBy = once((policies: ParsedPolicy[]) =>
 export function credentialOf(input: Pick<Snapshot, 'grant' | 'namespaces'>): Credential | undefined {
   const { spec } = input.grant;
   const { credential: named } = spec ?? {};
-  const allowed = spec && allowedBy(ownPolicies(input));
-  return named === undefined ? allowed?.[0] : allowed?.find((each) => each === named);
+  return spec && allowedBy(ownPolicies(input)).find((each) => named === undefined || each === named);
 }
 
 /** What stands against the grant since no credential may be used for it, or not the one that it names. */

@@ -91,32 +91,31 @@ const identityGate: Ask = (input) => {
 };
 
 function identityProblem({ identity, grant, now }: GateInput): Finding | undefined {
-  const end = time(identity?.spec?.expiresAt);
-  const expired = end !== undefined && end <= now;
-  if (identity?.spec && !identity.metadata.deletionTimestamp && identity.status.serviceAccount && !expired) {
-    return undefined;
-  }
-  const agent = `AgentIdentity ${grant.spec?.agent} in namespace ${grant.metadata.namespace}`;
+  const agent = () => `AgentIdentity ${grant.spec?.agent} in namespace ${grant.metadata.namespace}`;
   if (!identity) {
     const help = { remedy: 'create it, or correct spec.agent', by: ['IdentityOwner', 'Requester'] } as const;
-    return finding({ reason: 'AgentNotFound', what: `${agent} does not exist`, ...help });
+    return finding({ reason: 'AgentNotFound', what: `${agent()} does not exist`, ...help });
   }
   if (identity.metadata.deletionTimestamp) {
     const remedy = 'create it anew once it is gone, or correct spec.agent';
-    const what = `${agent} is being deleted`;
+    const what = `${agent()} is being deleted`;
     return finding({ reason: 'AgentDeleted', what, remedy, by: ['IdentityOwner', 'Requester'] });
   }
   if (!identity.spec) {
-    const what = `${agent} is not valid (${identity.invalid ?? 'unreadable'})`;
+    const what = `${agent()} is not valid (${identity.invalid ?? 'unreadable'})`;
     return finding({ reason: 'AgentNotReady', what, remedy: 'correct it', by: ['IdentityOwner'] });
   }
-  if (expired) {
-    const what = `${agent} expired at ${timestamp(end)}`;
+  const end = time(identity.spec.expiresAt);
+  if (end !== undefined && end <= now) {
+    const what = `${agent()} expired at ${timestamp(end)}`;
     const remedy = 'its owner can set a later spec.expiresAt';
     return finding({ reason: 'AgentExpired', what, remedy, by: ['IdentityOwner'] });
   }
-  const what = `${agent} has no ServiceAccount yet`;
-  return finding({ reason: 'AgentNotReady', what, remedy: 'see its status', by: ['Hallpass', 'IdentityOwner'] });
+  if (!identity.status.serviceAccount) {
+    const what = `${agent()} has no ServiceAccount yet`;
+    return finding({ reason: 'AgentNotReady', what, remedy: 'see its status', by: ['Hallpass', 'IdentityOwner'] });
+  }
+  return undefined;
 }
 
 const boundaryGate: Ask = (input) => {

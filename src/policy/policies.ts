@@ -110,24 +110,22 @@ const concerned = once(
 
 function unguarded({ grant, access, namespaces }: GateInput): readonly Finding[] {
   const own = grant.metadata.namespace ?? '';
-  const findings: Finding[] = [];
-  const ask = (namespace: string) => {
+  const ask = (namespace: string): readonly Finding[] => {
     const view = namespaces.get(namespace);
     // Another gate says of a target that it isn't there. Of the own one, where it is none, nobody would, and its policies were skipped.
     const told = namespace !== own || access.some((entry) => entry.namespace === own);
-    if (view ? concerned(view.policies).enforced.length > 0 : told) return;
-    findings.push(
+    if (view ? concerned(view.policies).enforced.length > 0 : told) return NOTHING;
+    return [
       finding({
         reason: 'NoPolicy',
         what: `no AgentPolicy selects namespace ${namespace}, and without guardrails nothing is granted`,
         remedy: 'a cluster admin installs the default by: kubectl create -k deploy/policy',
         by: ['ClusterAdmin', 'PolicyAdmin'],
       }),
-    );
+    ];
   };
-  ask(own);
-  for (const { namespace = own } of access) if (namespace !== own) ask(namespace);
-  return findings;
+  const others = ofEach(access, ({ namespace = own }) => (namespace === own ? NOTHING : ask(namespace)));
+  return together(ask(own), others);
 }
 
 const unreadable = once((policies: ParsedPolicy[]): Finding[] =>
