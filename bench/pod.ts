@@ -37,6 +37,7 @@ export async function startAsInPod(playground: Playground): Promise<HallpassProc
   const environment = {
     ...inherited,
     NODE_ENV: 'production',
+    MALLOC_ARENA_MAX: '2',
     KUBERNETES_SERVICE_HOST: server.hostname,
     KUBERNETES_SERVICE_PORT: server.port,
     BENCH_SERVICE_ACCOUNT: serviceAccount,

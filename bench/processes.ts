@@ -1,5 +1,6 @@
 // What a process has used so far, as Linux tells it.
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const ticksPerSecond = 100;
 
@@ -15,4 +16,10 @@ export async function cpuSeconds(pid: number): Promise<number> {
 export async function residentMegabytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return (Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024) / 1_000_000;
+}
+
+/** The same, once nobody has asked anything of the process for 10 s: hallpass gives back what work left behind when all is quiet. */
+export async function quietMegabytes(pid: number): Promise<number> {
+  await delay(10_000);
+  return residentMegabytes(pid);
 }

@@ -12,7 +12,7 @@ import { GuardWatch } from './controllers/guards.ts';
 import { createGrantMetrics } from './controllers/metrics.ts';
 import { startControllers } from './controllers/start.ts';
 import { serveHealth } from './endpoints/health.ts';
-import { tightenHeap } from './heap.ts';
+import { keepHeapTight } from './heap.ts';
 import { Client } from './kube/client.ts';
 import { ServerClock } from './kube/clock.ts';
 import { loadCredentials } from './kube/credentials.ts';
@@ -115,7 +115,11 @@ async function operate(o: Options, log: Log): Promise<void> {
       filling = true;
       for (const cache of rest) cache.start(caching.signal);
     };
-    Promise.all(rest.map((cache) => cache.synced())).then(tightenHeap, () => {});
+    Promise.all(rest.map((cache) => cache.synced())).then(
+      () => keepHeapTight(),
+      // Stopped before they had.
+      () => {},
+    );
     const watched = new GuardWatch(caches, log);
     guards = watched;
     metrics.guardProblems(() => watched.problems.length);

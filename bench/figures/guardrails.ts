@@ -5,7 +5,7 @@ import type { Figure } from '../figure.ts';
 import { inFlight } from '../in-flight.ts';
 import { names } from '../lab.ts';
 import { quiet, scrape } from '../metrics.ts';
-import { residentMegabytes } from '../processes.ts';
+import { quietMegabytes } from '../processes.ts';
 import { GRANTS, tenThousandGrants } from '../ten-thousand.ts';
 
 const targetMegabytes = 300;
@@ -56,7 +56,7 @@ export const guardrails: Figure = {
       );
     }
     await quiet(lab.hallpass.healthUrl);
-    const resident = await residentMegabytes(lab.hallpass.pid);
+    const resident = await quietMegabytes(lab.hallpass.pid);
     const samples = await scrape(lab.hallpass.healthUrl);
     const used = samples.find(({ name }) => name === 'nodejs_heap_size_used_bytes')?.value ?? Number.NaN;
     return {

@@ -1,0 +1,43 @@
+// What work has left behind is given back to the system once nothing goes on. In a process of its own, whose memory nobody else uses.
+
+import { execFileSync } from 'node:child_process';
+import { expect } from 'chai';
+
+const heap = import.meta.resolve('../../src/heap.ts');
+const poll = import.meta.resolve('../harness/poll.ts');
+
+/** What a process prints that keeps its heap tight, has grown by some 100 MB, and has let go of that. */
+function afterGrowing(act: string): string {
+  const program = `
+    import { setTimeout as delay } from 'node:timers/promises';
+    import { keepHeapTight } from '${heap}';
+    import { poll } from '${poll}';
+    keepHeapTight({ intervalMs: 100 });
+    const resident = () => process.memoryUsage.rss();
+    const before = resident();
+    let held = Array.from({ length: 500_000 }, (_, at) => ({ at, text: 'number ' + at }));
+    const grown = resident() - before;
+    if (held.length === 0 || grown < 30_000_000) throw new Error('it has grown by ' + grown + ' bytes only');
+    held = undefined;
+    const given = () => (before + grown - resident()) / grown;
+    ${act}`;
+  return execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' }).trim();
+}
+
+describe('the heap', () => {
+  it('is given back once nothing goes on', () => {
+    // Left to itself, V8 waits for 8 s at least.
+    const told = afterGrowing(`
+      await poll(async () => given(), (share) => share > 0.7, 5_000);
+      console.log('given back');`);
+    expect(told).to.equal('given back');
+  });
+
+  it('is left alone while there is work', () => {
+    const told = afterGrowing(`
+      for (const until = performance.now() + 1_000; performance.now() < until; await delay(1))
+        for (const turn = performance.now() + 20; performance.now() < turn; );
+      console.log(given() < 0.3 ? 'kept' : 'given back');`);
+    expect(told).to.equal('kept');
+  });
+});
