@@ -14,8 +14,8 @@ const GROWTH = 1.1;
 
 /**
  * Gives back what work has left behind, now, and from here on whenever nothing has gone on for a while and memory has grown by a
- * tenth. It takes 0.1 to 0.3 s, in which nothing else happens, so it is begun when a start has filled all caches. `intervalMs` is for
- * tests.
+ * tenth. With 10,000 grants it takes some 0.2 s, in which nothing else happens, so it is begun when a start has filled all caches.
+ * `intervalMs` is for tests.
  */
 export function keepHeapTight({ intervalMs = INTERVAL } = {}): void {
   // Moving what is in use together blocks for up to 0.1 s each time, and leaves behind as many pages. Once all is quiet is enough.
