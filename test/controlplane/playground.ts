@@ -67,28 +67,35 @@ export async function oneLeads(
 }
 
 /** Starts one process of hallpass and doesn't wait for it to be ready. It ends with the control plane. */
-export async function startHallpass(
+export function startHallpass(
   controlPlane: ControlPlane,
   o: { name: string; kubeconfig: string; logFile: string; flags: string[] },
+): Promise<HallpassProcess> {
+  const { name, logFile, kubeconfig, flags } = o;
+  return runHallpass(controlPlane, { name, logFile, program: [main, `--kubeconfig=${kubeconfig}`, ...flags] });
+}
+
+/** The same for another form of its program: what Node is told beside the image's flags, the program, and its flags. */
+export async function runHallpass(
+  { supervisor }: Pick<ControlPlane, 'supervisor'>,
+  o: { name: string; logFile: string; program: string[]; environment?: Record<string, string> },
 ): Promise<HallpassProcess> {
   const port = await freePort();
   const healthUrl = `http://127.0.0.1:${port}`;
   // Whoever runs the tests may have a cluster of their own in the environment; hallpass is told its own.
-  const { KUBECONFIG: _, ...environment } = process.env;
+  const { KUBECONFIG: _, ...inherited } = process.env;
   const start = () =>
-    controlPlane.supervisor.start({
+    supervisor.start({
       name: o.name,
       command: process.execPath,
       // As the image starts it.
       arguments: [
         '--max-semi-space-size=4',
         '--initial-old-space-size=128',
-        main,
-        `--kubeconfig=${o.kubeconfig}`,
+        ...o.program,
         `--health-address=127.0.0.1:${port}`,
-        ...o.flags,
       ],
-      environment,
+      environment: { ...inherited, ...o.environment },
       logFile: o.logFile,
     });
   let running: Supervised = await start();
