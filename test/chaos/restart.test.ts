@@ -1,10 +1,10 @@
 // hallpass, or the API server, away for a while: what ended meanwhile is revoked first of all when it is back.
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { isTerminal } from '../../src/api/conditions.ts';
 import { agentGrants } from '../../src/api/grant.ts';
 import { LABELS } from '../../src/api/names.ts';
 import { ApiError } from '../../src/kube/client.ts';
+import { Deadlines } from '../../src/kube/deadlines.ts';
 import { roleBindings } from '../../src/kube/kinds.ts';
 import type { HallpassProcess } from '../controlplane/playground.ts';
 import { settled } from '../harness/invariants.ts';
@@ -13,7 +13,11 @@ import { HOME, OTHER, type Setting, soon, startSetting } from './setting.ts';
 
 const both = [HOME, OTHER];
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
-const reached = (time: string) => delay(Math.max(0, Date.parse(time) - Date.now()));
+const reached = (time: string): Promise<void> =>
+  new Promise((resolve) => {
+    const deadlines = new Deadlines({ now: () => new Date(), onDue: () => resolve() });
+    deadlines.set(time, new Date(time));
+  });
 
 function ignoreUnavailable(error: unknown): false {
   if (error instanceof ApiError && error.status === 503) return false;

@@ -9,7 +9,15 @@ import { silentLog } from '../../src/kube/log.ts';
 const [credentialsFile = '', namespace = ''] = process.argv.slice(2);
 const client = new Client({ credentials: JSON.parse(await readFile(credentialsFile, 'utf8')) });
 const identity = electorIdentity();
-const elector = new LeaderElector({ client, namespace, name: 'hallpass', identity, log: silentLog });
+const announced: Pick<Client, 'get' | 'create' | 'replace'> = {
+  get: (...request) => client.get(...request),
+  create: (...request) => client.create(...request),
+  replace: (...request) => {
+    say('writes');
+    return client.replace(...request);
+  },
+};
+const elector = new LeaderElector({ client: announced, namespace, name: 'hallpass', identity, log: silentLog });
 
 function say(event: string): void {
   process.stdout.write(`${JSON.stringify({ event, identity, fresh: elector.isFresh() })}\n`);

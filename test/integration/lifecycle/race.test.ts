@@ -1,17 +1,52 @@
 // Whatever happens to a grant while it is being issued, it ends up where it would have if it had happened before or after.
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { agentGrants, type ParsedGrant } from '../../../src/api/grant.ts';
 import { agentIdentities } from '../../../src/api/identity.ts';
+import { receiptName } from '../../../src/api/request.ts';
 import { isNotFound } from '../../../src/kube/client.ts';
 import { jobs, roleBindings, roles, serviceAccounts } from '../../../src/kube/kinds.ts';
 import { settled } from '../../harness/invariants.ts';
-import { grantManifest, identityManifest, openStage, type Stage } from '../endings/stage.ts';
-
-/** How long after the grant's creation it happens, in milliseconds: issuing takes some 50, more on a busy machine. */
-const delays = [0, 8, 16, 24, 32, 48, 64, 96];
+import { grantManifest, identityManifest, openStage, type Stage, SYSTEM_NAMESPACE } from '../endings/stage.ts';
 
 type Ref = { namespace: string; name: string };
+
+const isActive = (grant: ParsedGrant | undefined) => grant?.status.phase === 'Active';
+const isThere = (object: object | undefined) => object !== undefined;
+/** What gives a grant's access, by the name that all of it has. */
+const given = async (stage: Stage, ref: Ref): Promise<Ref> => {
+  const grant = await stage.until(stage.seen.grants, ref, isThere);
+  return { namespace: ref.namespace, name: `hallpass-${grant?.metadata.uid}` };
+};
+
+/** Each step of issuing after which it happens. */
+const moments: { after: string; comes: (stage: Stage, ref: Ref) => Promise<unknown> }[] = [
+  { after: 'created', comes: async () => {} },
+  {
+    after: 'recorded',
+    comes: async (stage, ref) => {
+      const grant = await stage.until(stage.seen.grants, ref, isThere);
+      const receipt = { namespace: SYSTEM_NAMESPACE, name: receiptName(ref, grant?.hash ?? '') };
+      return stage.until(stage.seen.receipts, receipt, isThere);
+    },
+  },
+  { after: 'job', comes: async (stage, ref) => stage.until(stage.seen.jobs, await given(stage, ref), isThere) },
+  { after: 'role', comes: async (stage, ref) => stage.until(stage.seen.roles, await given(stage, ref), isThere) },
+  {
+    after: 'binding',
+    comes: async (stage, ref) => stage.until(stage.seen.roleBindings, await given(stage, ref), isThere),
+  },
+  {
+    after: 'announced',
+    comes: (stage, ref) => stage.until(stage.seen.grants, ref, (grant) => grant?.status.startTime !== undefined),
+  },
+  {
+    after: 'bound',
+    comes: async (stage, ref) =>
+      stage.until(stage.seen.roleBindings, await given(stage, ref), (binding) => !!binding?.subjects?.length),
+  },
+  { after: 'active', comes: (stage, ref) => stage.until(stage.seen.grants, ref, isActive) },
+];
+
 type Harm = {
   what: string;
   does: (stage: Stage, grant: Ref) => Promise<unknown>;
@@ -21,7 +56,6 @@ type Harm = {
 const identityOf = ({ namespace }: Ref) => ({ namespace, name: 'triage' });
 const reason = (grant: ParsedGrant | undefined) =>
   grant?.status.conditions?.find(({ type }) => type === 'Granted')?.reason;
-const isActive = (grant: ParsedGrant | undefined) => grant?.status.phase === 'Active';
 const changeIdentity = (stage: Stage, grant: Ref, spec: object) =>
   stage.admin.patch(agentIdentities, identityOf(grant), { spec }, { type: 'merge' });
 
@@ -100,13 +134,16 @@ describe('a grant, when while it is being issued', function () {
 
   harms.forEach(({ what, does, ends }, at) => {
     it(`${what}, ends up as if that had been before or after`, async () => {
-      const grants = delays.map((ms) => ({ ms, ref: { namespace: `race-${at}-${ms}`, name: 'raced' } }));
+      const grants = moments.map(({ after, comes }) => ({
+        comes,
+        ref: { namespace: `race-${at}-${after}`, name: 'raced' },
+      }));
       for (const { ref } of grants) await stage.namespace(ref.namespace);
       await Promise.all(grants.map(({ ref }) => stage.identity(ref.namespace)));
       // One after the other: what is tried is one grant's moment, not many grants' order.
-      for (const { ms, ref } of grants) {
+      for (const { comes, ref } of grants) {
         await stage.create(grantManifest(ref));
-        await delay(ms);
+        await comes(stage, ref);
         await does(stage, ref);
       }
       for (const { ref } of grants) {
@@ -120,7 +157,7 @@ describe('a grant, when while it is being issued', function () {
   });
 
   it('is one of an identity that is made at the same time, is given in the end', async () => {
-    const refs = delays.map((ms) => ({ namespace: `race-made-${ms}`, name: 'raced' }));
+    const refs = moments.map(({ after }) => ({ namespace: `race-made-${after}`, name: 'raced' }));
     for (const { namespace } of refs) await stage.namespace(namespace);
     const path = (namespace: string, kind: string) => `/apis/hallpass.dev/v1alpha1/namespaces/${namespace}/${kind}`;
     await Promise.all(
