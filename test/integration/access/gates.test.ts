@@ -228,7 +228,7 @@ describe('a grant on its way to access', function () {
     const namespace = await stage().namespace('gate-schedule');
     await stage().identity(namespace);
     const ref = { namespace, name: 'scheduled' };
-    const notBefore = new Date(Math.ceil(Date.now() / 1000) * 1000 + 3_000).toISOString();
+    const notBefore = new Date(Math.ceil(Date.now() / 1000) * 1000 + 6_000).toISOString();
     const manifest = grantManifest(ref);
     await stage().create({
       ...manifest,
@@ -243,7 +243,7 @@ describe('a grant on its way to access', function () {
     const namespace = await stage().namespace('gate-wait');
     await stage().playground.admin(['apply', '-f', '-'], { input: JSON.stringify(identityManifest(namespace)) });
     await stage().playground.admin(['apply', '-f', '-'], {
-      input: JSON.stringify(grantManifest({ namespace, name: 'waited' }, { duration: '3s' })),
+      input: JSON.stringify(grantManifest({ namespace, name: 'waited' }, { duration: '8s' })),
     });
     const { playground } = stage();
     await playground.admin(['wait', '-n', namespace, '--for=condition=Granted', 'aggrant/waited', '--timeout=20s']);

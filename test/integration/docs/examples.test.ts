@@ -227,16 +227,17 @@ describe('the examples', function () {
       as(scheduler, [
         'wait',
         `--for=jsonpath={.status.phase}=${phase}`,
-        '--timeout=20s',
+        '--timeout=40s',
         '-n',
         'reports',
         `aggrant/${name}`,
       ]);
     await is('Scheduled', 'report-2030-01-07');
+    // Far enough apart for some ten runs of kubectl on a busy machine.
     const at = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
     const tonight = (await admin('kustomize', part(example, 'request')))
-      .replace('2030-01-07T02:00:00Z', at(2))
-      .replace('2030-01-07T03:00:00Z', at(6))
+      .replace('2030-01-07T02:00:00Z', at(8))
+      .replace('2030-01-07T03:00:00Z', at(20))
       .replaceAll('report-2030-01-07', 'report-tonight');
     await as(scheduler, ['apply', '-f', '-'], tonight);
     await is('Scheduled', 'report-tonight');
