@@ -10,9 +10,10 @@ export function isOfGrant(object: { metadata: { labels?: Record<string, string> 
   return object.metadata.labels?.[LABELS.grant] === uid;
 }
 
-/** Whether an object still carries every label that hallpass gave it. Others' beside them don't matter. */
-export function isLabelled({ metadata }: KubeObject, grant: GrantKey): boolean {
-  return Object.entries(grantLabels(grant)).every(([label, value]) => metadata.labels?.[label] === value);
+/** Whether these objects still carry every label that hallpass gave them. Others' beside them don't matter. */
+export function areLabelled(objects: KubeObject[], grant: GrantKey): boolean {
+  const labels = Object.entries(grantLabels(grant));
+  return objects.every(({ metadata }) => labels.every(([label, value]) => metadata.labels?.[label] === value));
 }
 
 /**

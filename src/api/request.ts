@@ -1,6 +1,6 @@
 // What makes two grants the same request: the spec hash, and the receipt's name that is derived from it.
 
-import { createHash } from 'node:crypto';
+import { hash as digestOf } from 'node:crypto';
 
 /**
  * The identity of a request: a versioned SHA-256 over the fields that are set in a grant's spec.
@@ -10,9 +10,7 @@ import { createHash } from 'node:crypto';
  * since a new reference is how the same access is asked for again.
  */
 export function specHash(spec: unknown): string {
-  return `v1-${createHash('sha256')
-    .update(canonical(withoutDescription(spec)))
-    .digest('hex')}`;
+  return `v1-${digestOf('sha256', canonical(withoutDescription(spec)))}`;
 }
 
 /**
@@ -22,8 +20,7 @@ export function specHash(spec: unknown): string {
  */
 export function receiptName(grant: { namespace: string; name: string }, hash: string): string {
   // Namespaces and names hold no NUL, so the three parts can't run into one another.
-  const digest = createHash('sha256').update(`${grant.namespace}\0${grant.name}\0${hash}`).digest('hex');
-  return digest.slice(0, 40);
+  return digestOf('sha256', `${grant.namespace}\0${grant.name}\0${hash}`).slice(0, 40);
 }
 
 /**
@@ -33,7 +30,7 @@ export function receiptName(grant: { namespace: string; name: string }, hash: st
 export function restrictionsDigest(spec: { conditions?: unknown[] | undefined; windows?: unknown[] | undefined }) {
   const { conditions = [], windows = [] } = spec;
   if (conditions.length === 0 && windows.length === 0) return undefined;
-  return `v1-${createHash('sha256').update(canonical({ conditions, windows })).digest('hex')}`;
+  return `v1-${digestOf('sha256', canonical({ conditions, windows }))}`;
 }
 
 /** Tells requests apart while a process remembers something about them: another object, or another spec, is another request. */

@@ -1,6 +1,6 @@
 // A grant's objects by their name: as the cache has them, or made now. What is somebody else's is left alone, and told of.
 
-import { isLabelled } from '../access/drift.ts';
+import { areLabelled } from '../access/drift.ts';
 import type { GrantKey } from '../access/grant-objects.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/client.ts';
 import { type KubeObject, type ObjectRef, type Resource, resourceName } from '../kube/object.ts';
@@ -19,7 +19,7 @@ export async function ownObject<T extends KubeObject>(
   let found = cache.get(ref) ?? (await createOrGet(cluster, resource, ref, create));
   refuseForeign(cluster, resource, found, grant.uid);
   // What is being deleted takes nothing down, and the guards let nobody, hallpass included, put our label on what has none.
-  if (found.metadata.deletionTimestamp !== undefined || !isLabelled(found, grant)) {
+  if (found.metadata.deletionTimestamp !== undefined || !areLabelled([found], grant)) {
     await letGo(cluster, resource, found);
     cache.forget(ref);
     found = await createOrGet(cluster, resource, ref, create);

@@ -85,7 +85,9 @@ export function placesHeld(caches: Caches, uid: string): Place[][] {
 
 function keptFor(caches: Caches, uid: string): { kind: string; object: KubeObject }[] {
   const { roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services } = caches;
-  return [roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services].flatMap((cache) =>
-    cache.byIndex(INDEX.grantUid, uid).map((object: KubeObject) => ({ kind: cache.resource.kind, object })),
-  );
+  const kept: { kind: string; object: KubeObject }[] = [];
+  for (const cache of [roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services]) {
+    for (const object of cache.byIndex(INDEX.grantUid, uid)) kept.push({ kind: cache.resource.kind, object });
+  }
+  return kept;
 }

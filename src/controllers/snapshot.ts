@@ -1,6 +1,6 @@
 // Gathers what the decision about a grant rests on, from the caches.
 
-import { isArmed, isBound, isLabelled } from '../access/drift.ts';
+import { areLabelled, isArmed, isBound } from '../access/drift.ts';
 import { sameRules } from '../access/grant-objects.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import {
@@ -115,7 +115,13 @@ function signalsOf({ signals, namespaces }: Caches, grant: ParsedGrant, everywhe
 
 /** What is known of the grant's own namespace, and of those that it reaches into. */
 export function namespaceViews(caches: Caches, grant: ParsedGrant): Map<string, NamespaceView> {
-  return new Map(concernedPlaces(grant).flatMap((place) => (place === undefined ? [] : namespaceView(caches, place))));
+  const views = new Map<string, NamespaceView>();
+  for (const place of concernedPlaces(grant)) {
+    if (place === undefined) continue;
+    const view = namespaceView(caches, place);
+    if (view) views.set(place, view);
+  }
+  return views;
 }
 
 /** By name: a stop goes by it. The agent's name is known by the receipt where the grant itself can't be read. */
@@ -134,12 +140,12 @@ function isGoing(namespace: Namespace | undefined): boolean {
   return namespace.metadata.deletionTimestamp !== undefined || namespace.status?.phase === 'Terminating';
 }
 
-function namespaceView(caches: Caches, name: string): [string, NamespaceView][] {
+function namespaceView(caches: Caches, name: string): NamespaceView | undefined {
   const namespace = caches.namespaces.get({ name });
-  if (!namespace) return [];
+  if (!namespace) return undefined;
   const roles = enablingRoles(caches, name);
   const enabled = roles.includes(GRANTABLE_ROLE) && roles.includes(ISSUER_ROLE);
-  const view = {
+  return {
     terminating: isGoing(namespace),
     acceptsGrantsFrom: acceptedNamespaces(namespace.metadata.annotations),
     ceiling: enabled ? (caches.clusterRoles.get({ name: GRANTABLE_ROLE })?.rules ?? []) : undefined,
@@ -147,7 +153,6 @@ function namespaceView(caches: Caches, name: string): [string, NamespaceView][] 
     dataSensitivity: labelledSensitivity(namespace.metadata.labels?.[LABELS.dataSensitivity]),
     policies: policiesOf(caches, name),
   };
-  return [[name, view]];
 }
 
 function clusterView(caches: Caches): ClusterView {
@@ -244,7 +249,7 @@ function isIntact(
     if (!placement) return false;
     const { job, service, role, binding } = placement;
     const made = [job, role, binding, service].filter((object) => object !== undefined);
-    if (!made.every((object) => isLabelled(object, { namespace: home, name: grantName, uid }))) return false;
+    if (!areLabelled(made, { namespace: home, name: grantName, uid })) return false;
     if (!job && !without.includes(namespace ?? '')) return false;
     const reaper = reaperOf(caches, namespace);
     if (namespace === undefined && !reaper) return false;

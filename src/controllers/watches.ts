@@ -106,7 +106,8 @@ export function watchChanges(o: {
     if (!event.own || caches.grants.byIndex(INDEX.grantUid, uid).length === 0) touchGrant(uid, event, priority);
   };
   const touched = <T extends KubeObject>(event: CacheEvent<T>, priority = priorityOf(event)): boolean => {
-    const owners = new Set([event.object, event.previous ?? event.object].flatMap(ownersOf));
+    const { object, previous = object } = event;
+    const owners = new Set((previous === object ? [object] : [object, previous]).flatMap(ownersOf));
     for (const uid of owners) touchGrantOf(uid, event, priority);
     return owners.size > 0;
   };

@@ -18,20 +18,22 @@ import { MendableError } from './refusable.ts';
  */
 export function placesGiven(caches: Caches, grant: Pick<ParsedGrant, 'metadata' | 'status'>): Place[] {
   const { uid } = grant.metadata;
-  return [
-    ...new Set([
-      ...openReceipts(caches, uid).flatMap(({ spec }) => spec?.access.map(({ namespace }) => namespace) ?? []),
-      ...(grant.status.created ?? []).flatMap(({ kind, namespace }) => placesOfObject(kind, namespace)),
-      ...placesHeld(caches, uid).flat(),
-    ]),
-  ];
+  const places = new Set<Place>();
+  for (const { spec } of openReceipts(caches, uid)) {
+    for (const { namespace } of spec?.access ?? []) places.add(namespace);
+  }
+  for (const { kind, namespace } of grant.status.created ?? []) {
+    for (const place of placesOfObject(kind, namespace)) places.add(place);
+  }
+  for (const held of placesHeld(caches, uid)) for (const place of held) places.add(place);
+  return [...places];
 }
 
 /** Places in which the caches hold something that was made for the grant, beside those that it reaches. */
 export function straysOf(caches: Caches, uid: string, access: { namespace?: Place }[]): Place[] {
-  const reached = new Set(access.map(({ namespace }) => namespace));
-  const strays = placesHeld(caches, uid).filter((places) => !places.some((place) => reached.has(place)));
-  return [...new Set(strays.flat())];
+  const isReached = (place: Place) => access.some(({ namespace }) => namespace === place);
+  const strays = placesHeld(caches, uid).filter((places) => !places.some(isReached));
+  return strays.length === 0 ? [] : [...new Set(strays.flat())];
 }
 
 /** Access that could not be taken away, since others keep what gives it: by their finalizers, or by refusing its deletion. */

@@ -1,6 +1,6 @@
 // The record of a decision about a grant: what was decided, why, and on which versions of everything it rests on. No I/O.
 
-import { createHash } from 'node:crypto';
+import { hash as digestOf } from 'node:crypto';
 import type { Credential } from '../api/credential.ts';
 import type { Answer } from '../cel/question.ts';
 import { keyOf } from '../kube/object.ts';
@@ -99,7 +99,7 @@ export function decisionRecord(snapshot: Snapshot, verdict: Verdict): DecisionRe
       outOfStep,
     },
   };
-  const digest = createHash('sha256').update(JSON.stringify(record)).digest('hex');
+  const digest = digestOf('sha256', JSON.stringify(record));
   return { decision: digest.slice(0, 32), ...record };
 }
 

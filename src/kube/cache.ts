@@ -158,6 +158,7 @@ export class Cache<T extends KubeObject> {
 
   /** `lastError`, once it has lasted for longer than a watch takes to come back: what is read here may be out of date. */
   get outOfStep(): string | undefined {
+    if (this.#lastError === undefined) return undefined;
     const usual = this.#times?.usualAbsenceMs ?? usualAbsenceMs;
     return performance.now() - this.#failingSince > usual ? this.#lastError : undefined;
   }
@@ -189,6 +190,7 @@ export class Cache<T extends KubeObject> {
     const declared = this.#indexes.get(index);
     if (!declared) throw new Error(`the cache of ${resourceName(this.resource)} has no index ${index}`);
     const found: T[] = [];
+    if (this.#objects.size === 0) return found;
     for (const key of declared.find(value)) {
       const object = this.#objects.get(key);
       if (object) found.push(object);

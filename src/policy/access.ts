@@ -31,16 +31,6 @@ export function placesOf(
   return namespaces && namespaces.length > 0 ? [...new Set(namespaces)] : [ownNamespace];
 }
 
-/** The places that a grant reaches, each once. */
-export function targetPlaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
-  return [...new Set(spec?.permissions.flatMap((permission) => placesOf(permission, metadata.namespace ?? '')))];
-}
-
-/** The places that a grant depends on: its own namespace, and where it reaches, each once. */
-export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
-  return [...new Set([grant.metadata.namespace ?? '', ...targetPlaces(grant)])];
-}
-
 /** As rules, and whether all of them are to hold just in the grant's own namespace, as most are. */
 const rulesOf = once((permissions: Permission[]) => ({
   rules: permissions.map(ruleOf),
@@ -48,6 +38,21 @@ const rulesOf = once((permissions: Permission[]) => ({
     permissions.length > 0 &&
     permissions.every(({ scope, namespaces = [] }) => scope !== 'Cluster' && namespaces.length === 0),
 }));
+
+/** The places that a grant reaches, each once. */
+export function targetPlaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
+  const own = metadata.namespace ?? '';
+  if (!spec) return [];
+  if (rulesOf(spec.permissions).local) return [own];
+  return [...new Set(spec.permissions.flatMap((permission) => placesOf(permission, own)))];
+}
+
+/** The places that a grant depends on: its own namespace, and where it reaches, each once. */
+export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
+  const own = grant.metadata.namespace ?? '';
+  const reached = targetPlaces(grant);
+  return reached.length === 1 && reached[0] === own ? reached : [...new Set([own, ...reached])];
+}
 
 function ruleOf({ apiGroups, resources, resourceNames, verbs }: Permission): PolicyRule {
   const rule: PolicyRule = { verbs, apiGroups, resources };
