@@ -9,37 +9,39 @@ const INTERVAL = 2_000;
 /** The share of its time that a process works which has nothing to do. */
 const QUIET = 0.05;
 
-/** From so much more memory on, compared with the last time, it is worth it. */
-const GROWTH = 1.1;
+/** After how many times the work that a collection takes there is one: at most a twentieth goes into them. */
+const WORTH = 20;
 
 /**
- * Gives back what work has left behind, now, and from here on whenever nothing has gone on for a while and memory has grown by a
- * tenth. With 10,000 grants it takes some 0.2 s, in which nothing else happens, so it is begun when a start has filled all caches.
- * `intervalMs` is for tests.
+ * Gives back what work has left behind, now, and from here on whenever there was some and nothing goes on any more. With 10,000
+ * grants it takes some 0.2 s, in which nothing else happens, so it is begun when a start has filled all caches. `intervalMs` is
+ * for tests.
  */
 export function keepHeapTight({ intervalMs = INTERVAL } = {}): void {
   // Moving what is in use together blocks for up to 0.1 s each time, and leaves behind as many pages. Once all is quiet is enough.
   setFlagsFromString('--gc-experiment-less-compaction');
   const collect = collector();
-  const resident = process.memoryUsage.rss;
-  collect();
-  let kept = resident();
+  let tookMs = collect();
+  let workedMs = 0;
   let seen = performance.eventLoopUtilization();
   setInterval(() => {
-    const { utilization } = performance.eventLoopUtilization(seen);
-    if (utilization < QUIET && resident() > kept * GROWTH) {
-      collect();
-      kept = resident();
+    const { utilization, active } = performance.eventLoopUtilization(seen);
+    workedMs += active;
+    if (utilization < QUIET && workedMs > tookMs * WORTH) {
+      tookMs = collect();
+      workedMs = 0;
     }
     seen = performance.eventLoopUtilization();
   }, intervalMs).unref();
 }
 
-/** V8's collector for when memory is short, the only one that gives pages back; `gc` alone keeps a pool of them. */
-function collector(): () => void {
+/** V8's collector for when memory is short, the only one that gives pages back; `gc` alone keeps a pool of them. Returns how long it took, in milliseconds. */
+function collector(): () => number {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
   return () => {
+    const startedAt = performance.now();
     if (typeof collect === 'function') collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    return performance.now() - startedAt;
   };
 }

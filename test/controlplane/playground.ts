@@ -89,12 +89,7 @@ export async function runHallpass(
       name: o.name,
       command: process.execPath,
       // As the image starts it.
-      arguments: [
-        '--max-semi-space-size=4',
-        '--initial-old-space-size=128',
-        ...o.program,
-        `--health-address=127.0.0.1:${port}`,
-      ],
+      arguments: ['--initial-old-space-size=128', ...o.program, `--health-address=127.0.0.1:${port}`],
       environment: { ...inherited, ...o.environment },
       logFile: o.logFile,
     });
