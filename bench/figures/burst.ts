@@ -22,7 +22,7 @@ import { added, isUpkeep, quiet, requests as requestsBy } from '../metrics.ts';
 const grants = 1_000;
 const spreadOver = 50;
 /** A burst is over in about a second, in which anything else that the machine does counts: the median of so many. */
-const rounds = 5;
+const rounds = 7;
 const apartMs = 30_000;
 const pauseMs = 5_000;
 const target = 1.25;

@@ -15,6 +15,8 @@ export class ServerClock {
   #high = Number.POSITIVE_INFINITY;
   #observedAt = 0;
   #base = 0;
+  /** The header that was read last, and what it says: all answers of a second have the same. */
+  #read = { header: '', date: Number.NaN };
   readonly #wall: () => number;
   readonly #monotonic: () => number;
 
@@ -45,7 +47,8 @@ export class ServerClock {
   /** Learns from one answer. The two times are of the local wall clock. A header that is no date is ignored. */
   observe(dateHeader: string | undefined, sentAtMs: number, receivedAtMs: number): void {
     if (dateHeader === undefined) return;
-    const date = Date.parse(dateHeader);
+    if (dateHeader !== this.#read.header) this.#read = { header: dateHeader, date: Date.parse(dateHeader) };
+    const { date } = this.#read;
     if (Number.isNaN(date) || receivedAtMs < sentAtMs) return;
     this.#followLocalClock();
     // Local times are whole milliseconds, rounded down; hence the one beside the second.

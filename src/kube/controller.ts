@@ -65,11 +65,11 @@ export function startController(o: {
   const stopping = new AbortController();
   const running = new Set<AbortController>();
   const turns = new Turns();
+  metrics.running(() => running.size);
 
   async function handle(key: string, priority: number): Promise<void> {
     const call = new AbortController();
     running.add(call);
-    metrics.activeWorkers(running.size);
     const started = performance.now();
     let timedOut = false;
     const cancelTimeout = setTimer(() => {
@@ -86,7 +86,6 @@ export function startController(o: {
     } finally {
       cancelTimeout();
       running.delete(call);
-      metrics.activeWorkers(running.size);
     }
     const outcome =
       failure === undefined ? succeed(key, priority, result) : fail(key, priority, failure.error, timedOut);

@@ -22,7 +22,8 @@ export type QueueState = { ready: number; unfinishedSeconds: number; longestSeco
 /** What one controller reports. */
 export type ControllerMetrics = {
   reconciled: (result: ReconcileResult, seconds: number) => void;
-  activeWorkers: (workers: number) => void;
+  /** How many reconciles run, read at each scrape. */
+  running: (read: () => number) => void;
 };
 
 /** Why a watch had to be opened again. */
@@ -114,7 +115,16 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     ['controller'],
     workBuckets,
   );
-  const workers = gauge('controller_active_workers', 'Reconciles running now.', ['controller']);
+  const running = new Map<string, () => number>();
+  new Gauge({
+    name: 'controller_active_workers',
+    help: 'Reconciles running now.',
+    labelNames: ['controller'],
+    registers,
+    collect() {
+      for (const [controller, count] of running) this.set({ controller }, count());
+    },
+  });
 
   return {
     request(method, resource, code, seconds) {
@@ -142,7 +152,9 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
         reconciles.inc({ controller, result });
         reconcileTime.observe({ controller }, seconds);
       },
-      activeWorkers: (running) => workers.set({ controller }, running),
+      running: (count) => {
+        running.set(controller, count);
+      },
     }),
   };
 }

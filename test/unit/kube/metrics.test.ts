@@ -13,7 +13,7 @@ describe('the metrics of queues and controllers', () => {
     queue.retried();
     queue.state(() => ({ ready: 3, unfinishedSeconds: 7, longestSeconds: 5 }));
     metrics.controller('grants').reconciled('success', 0.1);
-    metrics.controller('grants').activeWorkers(2);
+    metrics.controller('grants').running(() => 2);
     const text = await registry.metrics();
     for (const line of [
       'workqueue_adds_total{name="grants"} 1',
