@@ -54,6 +54,23 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     new Counter({ name, help, labelNames, registers });
   const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
     new Gauge({ name, help, labelNames, registers });
+  /** A gauge that asks each of these, by the value of its label, when it is read. */
+  const readAtScrape = <T>(o: {
+    name: string;
+    help: string;
+    label: string;
+    readers: ReadonlyMap<string, () => T>;
+    value: (read: T) => number;
+  }) =>
+    new Gauge({
+      name: o.name,
+      help: o.help,
+      labelNames: [o.label],
+      registers,
+      collect() {
+        for (const [of, read] of o.readers) this.set({ [o.label]: of }, o.value(read()));
+      },
+    });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
     new Histogram({ name, help, labelNames, buckets, registers });
 
@@ -86,24 +103,16 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     ['name'],
     workBuckets,
   );
-  const readers = new Map<string, () => QueueState>();
-  const read = (name: string, help: string, value: (state: QueueState) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['name'],
-      registers,
-      collect() {
-        for (const [queue, state] of readers) this.set({ name: queue }, value(state()));
-      },
-    });
-  read('workqueue_depth', 'Keys ready to be worked on.', ({ ready }) => ready);
-  read(
+  const queues = new Map<string, () => QueueState>();
+  const ofQueue = (name: string, help: string, value: (state: QueueState) => number) =>
+    readAtScrape({ name, help, label: 'name', readers: queues, value });
+  ofQueue('workqueue_depth', 'Keys ready to be worked on.', ({ ready }) => ready);
+  ofQueue(
     'workqueue_unfinished_work_seconds',
     'Time spent so far on keys that are not done, summed, in seconds.',
     ({ unfinishedSeconds }) => unfinishedSeconds,
   );
-  read(
+  ofQueue(
     'workqueue_longest_running_processor_seconds',
     'Time spent so far on the key that is worked on longest, in seconds.',
     ({ longestSeconds }) => longestSeconds,
@@ -116,14 +125,12 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
     workBuckets,
   );
   const running = new Map<string, () => number>();
-  new Gauge({
+  readAtScrape({
     name: 'controller_active_workers',
     help: 'Reconciles running now.',
-    labelNames: ['controller'],
-    registers,
-    collect() {
-      for (const [controller, count] of running) this.set({ controller }, count());
-    },
+    label: 'controller',
+    readers: running,
+    value: (count) => count,
   });
 
   return {
@@ -144,7 +151,7 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
       waited: (seconds) => waited.observe({ name }, seconds),
       worked: (seconds) => worked.observe({ name }, seconds),
       state: (state) => {
-        readers.set(name, state);
+        queues.set(name, state);
       },
     }),
     controller: (controller) => ({

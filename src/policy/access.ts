@@ -31,14 +31,6 @@ export function placesOf(
   return namespaces && namespaces.length > 0 ? [...new Set(namespaces)] : [ownNamespace];
 }
 
-/** As rules, and whether all of them are to hold just in the grant's own namespace, as most are. */
-const rulesOf = once((permissions: Permission[]) => ({
-  rules: permissions.map(ruleOf),
-  local:
-    permissions.length > 0 &&
-    permissions.every(({ scope, namespaces = [] }) => scope !== 'Cluster' && namespaces.length === 0),
-}));
-
 /** The places that a grant reaches, each once. */
 export function targetPlaces({ metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>): Place[] {
   const own = metadata.namespace ?? '';
@@ -53,6 +45,14 @@ export function concernedPlaces(grant: Pick<ParsedGrant, 'metadata' | 'spec'>): 
   const reached = targetPlaces(grant);
   return reached.length === 1 && reached[0] === own ? reached : [...new Set([own, ...reached])];
 }
+
+/** As rules, and whether all of them are to hold just in the grant's own namespace, as most are. */
+const rulesOf = once((permissions: Permission[]) => ({
+  rules: permissions.map(ruleOf),
+  local:
+    permissions.length > 0 &&
+    permissions.every(({ scope, namespaces = [] }) => scope !== 'Cluster' && namespaces.length === 0),
+}));
 
 function ruleOf({ apiGroups, resources, resourceNames, verbs }: Permission): PolicyRule {
   const rule: PolicyRule = { verbs, apiGroups, resources };
