@@ -12,6 +12,9 @@ const QUIET = 0.05;
 /** After how many times the work that a collection takes there is one: at most a twentieth goes into them. */
 const WORTH = 20;
 
+/** At the second quiet look in a row half of that work is worth it, and so on up to the fifth: what follows a collection may be little. */
+const PATIENCE = 5;
+
 /**
  * Gives back what work has left behind, now, and from here on whenever there was some and nothing goes on any more. With 10,000
  * grants it takes some 0.2 s, in which nothing else happens, so it is begun when a start has filled all caches. `intervalMs` is
@@ -22,17 +25,23 @@ export function keepHeapTight({ intervalMs = INTERVAL } = {}): void {
   setFlagsFromString('--gc-experiment-less-compaction');
   const collect = collector();
   let tookMs = collect();
-  let workedMs = 0;
+  let [workedMs, looks] = [0, 0];
   let seen = performance.eventLoopUtilization();
   setInterval(() => {
     const { utilization, active } = performance.eventLoopUtilization(seen);
     workedMs += active;
-    if (utilization < QUIET && workedMs > tookMs * WORTH) {
+    looks = utilization < QUIET ? looks + 1 : 0;
+    if (isWorthIt({ workedMs, tookMs, looks })) {
       tookMs = collect();
-      workedMs = 0;
+      [workedMs, looks] = [0, 0];
     }
     seen = performance.eventLoopUtilization();
   }, intervalMs).unref();
+}
+
+/** Whether to collect: by the work since the last collection, how long that took, and at how many looks in a row all was quiet. */
+export function isWorthIt({ workedMs, tookMs, looks }: { workedMs: number; tookMs: number; looks: number }): boolean {
+  return workedMs * Math.min(looks, PATIENCE) > tookMs * WORTH;
 }
 
 /** V8's collector for when memory is short, the only one that gives pages back; `gc` alone keeps a pool of them. Returns how long it took, in milliseconds. */

@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { expect } from 'chai';
+import { isWorthIt } from '../../src/heap.ts';
 
 const heap = import.meta.resolve('../../src/heap.ts');
 const poll = import.meta.resolve('../harness/poll.ts');
@@ -42,5 +43,21 @@ describe('the heap', () => {
       await work(1_000);
       console.log(given() < 0.3 ? 'kept' : 'given back');`);
     expect(told).to.equal('kept');
+  });
+
+  for (const [looks, neededMs] of [
+    [1, 2_000],
+    [2, 1_000],
+    [5, 400],
+    [50, 400],
+  ] as const) {
+    it(`is worth a collection of 100 ms after ${neededMs} ms of work, quiet at ${looks} looks in a row`, () => {
+      expect(isWorthIt({ workedMs: neededMs, tookMs: 100, looks })).to.equal(false);
+      expect(isWorthIt({ workedMs: neededMs + 1, tookMs: 100, looks })).to.equal(true);
+    });
+  }
+
+  it('is never collected at a look at which there is work', () => {
+    expect(isWorthIt({ workedMs: 1_000_000, tookMs: 1, looks: 0 })).to.equal(false);
   });
 });
