@@ -6,7 +6,7 @@ import { type Lab, makeIdentities, makeNamespaces, names, openLab, requestGrants
 import { quiet } from './metrics.ts';
 
 export const GRANTS = Number(process.env.GRANTS ?? 10_000);
-/** As many of them end early. */
+/** As many of them end early, where some do. */
 export const LAPSING = GRANTS / 10;
 const namespaceCount = 200;
 
@@ -16,17 +16,23 @@ export type TenThousand = {
   lapseAt: number;
 };
 
-let made: Promise<TenThousand> | undefined;
+let made: { lapsing: number; those: Promise<TenThousand> } | undefined;
 
-/** Resolves once all are Active, every dead-man Job has started, and hallpass has nothing left to do. */
-export function tenThousandGrants(progress: Progress): Promise<TenThousand> {
-  made ??= make(progress);
-  return made;
+/**
+ * Resolves once all are Active, every dead-man Job has started, and hallpass has nothing left to do. `lapsing`: how many of them
+ * end early.
+ */
+export async function tenThousandGrants(progress: Progress, { lapsing = 0 } = {}): Promise<TenThousand> {
+  if (made?.lapsing === lapsing) return made.those;
+  await endTenThousand();
+  const those = make(progress, lapsing);
+  made = { lapsing, those };
+  return those;
 }
 
 /** Ends what was made, if anything was. */
 export async function endTenThousand(): Promise<void> {
-  const lab = await made?.then(
+  const lab = await made?.those.then(
     (those) => those.lab,
     () => undefined,
   );
@@ -34,7 +40,7 @@ export async function endTenThousand(): Promise<void> {
   await lab?.stop();
 }
 
-async function make(progress: Progress): Promise<TenThousand> {
+async function make(progress: Progress, lapsing: number): Promise<TenThousand> {
   const lab = await openLab(progress, { fastControllers: true });
   try {
     const namespaces = names('ns', namespaceCount);
@@ -50,13 +56,13 @@ async function make(progress: Progress): Promise<TenThousand> {
         validity,
       }));
     const from = performance.now();
-    await requestGrants(lab, requests('long', GRANTS - LAPSING, { duration: '8h' }));
-    await phases.until(() => phases.count('Active') === GRANTS - LAPSING, 'grants to be Active');
-    const rest = ((performance.now() - from) / (GRANTS - LAPSING)) * LAPSING;
+    await requestGrants(lab, requests('long', GRANTS - lapsing, { duration: '8h' }));
+    await phases.until(() => phases.count('Active') === GRANTS - lapsing, 'grants to be Active');
+    const rest = ((performance.now() - from) / (GRANTS - lapsing)) * lapsing;
     // Issuing them, then a minute for the other figures.
     const lapseAt = wholeSecondIn(2 * rest + 120_000);
     const notAfter = new Date(lapseAt).toISOString().replace('.000Z', 'Z');
-    await requestGrants(lab, requests('short', LAPSING, { notAfter }));
+    await requestGrants(lab, requests('short', lapsing, { notAfter }));
     await phases.until(() => phases.count('Active') === GRANTS, 'all grants to be Active');
     clearInterval(ticker);
     progress('all are Active; until their Jobs have started and nothing is left to do');

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Figure } from '../figure.ts';
 import { added, isUpkeep, requests } from '../metrics.ts';
-import { GRANTS, tenThousandGrants } from '../ten-thousand.ts';
+import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
 
 const watchedMs = 60_000;
 
@@ -12,7 +12,7 @@ export const idle: Figure = {
   target: '0',
   method: "By hallpass's own count of its requests over one minute.",
   async measure(progress) {
-    const { lab } = await tenThousandGrants(progress);
+    const { lab } = await tenThousandGrants(progress, { lapsing: LAPSING });
     progress('counting for one minute');
     const before = await requests(lab.hallpass.healthUrl);
     await delay(watchedMs);

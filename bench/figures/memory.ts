@@ -2,7 +2,7 @@
 import type { Figure } from '../figure.ts';
 import { scrape } from '../metrics.ts';
 import { quietMegabytes, residentMegabytes } from '../processes.ts';
-import { GRANTS, tenThousandGrants } from '../ten-thousand.ts';
+import { GRANTS, LAPSING, tenThousandGrants } from '../ten-thousand.ts';
 
 const targetMegabytes = 200;
 
@@ -13,7 +13,7 @@ export const memory: Figure = {
   method:
     'Of the process that issued them all, as Linux counts it (VmRSS), in MB of 1,000,000 bytes, when nobody has asked anything of it for 10 s; and before that.',
   async measure(progress) {
-    const { lab } = await tenThousandGrants(progress);
+    const { lab } = await tenThousandGrants(progress, { lapsing: LAPSING });
     const busy = await residentMegabytes(lab.hallpass.pid);
     const resident = await quietMegabytes(lab.hallpass.pid);
     const samples = await scrape(lab.hallpass.healthUrl);

@@ -40,7 +40,7 @@ export const start: Figure = {
   method:
     'hallpass is stopped by SIGTERM shortly before the grants end and started right after, too soon for their dead-man Jobs. From the start of the process until /readyz is ready, which since decision 10 is before Receipts, Jobs and Roles are listed (figures from before it waited for those, too), and until a watch shows the last of their bindings gone.',
   async measure(progress) {
-    const { lab, lapseAt } = await tenThousandGrants(progress);
+    const { lab, lapseAt } = await tenThousandGrants(progress, { lapsing: LAPSING });
     const { hallpass } = lab;
     const bindings = await Follower.start(lab.admin, roleBindings, {
       labelSelector: LABELS.grant,
