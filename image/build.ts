@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { writeImageArchive } from './archive.ts';
+import { NODE_FLAGS } from './node-flags.ts';
 import { architecture, buildRootfs, checkRootfs } from './rootfs.ts';
 
 const { values } = parseArgs({ options: { rootfs: { type: 'string' } } });
@@ -33,8 +34,7 @@ try {
       architecture: architecture(),
       user: '65532:65532',
       workingDirectory: '/app',
-      // No major collection while the caches fill, which would find nothing: what a start reads stays.
-      entrypoint: ['/usr/local/bin/node', '--initial-old-space-size=128', '/app/src/main.js'],
+      entrypoint: ['/usr/local/bin/node', ...NODE_FLAGS, '/app/src/main.js'],
       environment: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
       labels: {
         'org.opencontainers.image.title': 'hallpass',

@@ -1,5 +1,6 @@
 // A control plane with hallpass on it, one process or several, each with the rights that deploy/ gives and no others.
 import { join } from 'node:path';
+import { NODE_FLAGS } from '../../image/node-flags.ts';
 import { poll } from '../harness/poll.ts';
 import { type ControlPlane, startControlPlane } from './controlplane.ts';
 import { installHallpass, keepToken } from './installation.ts';
@@ -88,8 +89,7 @@ export async function runHallpass(
     supervisor.start({
       name: o.name,
       command: process.execPath,
-      // As the image starts it.
-      arguments: ['--initial-old-space-size=128', ...o.program, `--health-address=127.0.0.1:${port}`],
+      arguments: [...NODE_FLAGS, ...o.program, `--health-address=127.0.0.1:${port}`],
       environment: { ...inherited, ...o.environment },
       logFile: o.logFile,
     });
