@@ -117,7 +117,7 @@ type Binding = {
  */
 export function grantUidOfBinding({ metadata, roleRef, subjects }: Binding): string | undefined {
   const uid = grantUidOf(metadata.name);
-  if (uid === undefined || grantUidOfObject(metadata) === uid) return uid;
+  if (uid === undefined || metadata.labels?.[LABELS.grant] === uid) return uid;
   return roleRef.name === metadata.name || subjects?.some(isAgent) ? uid : undefined;
 }
 

@@ -235,13 +235,13 @@ export class GrantReconciler {
   }
 
   #gather(grant: ParsedGrant, refusal: Snapshot['refusal']): Snapshot {
-    const now = Math.max(this.#cluster.clock.now().getTime(), this.#unbinding.at(grant) ?? 0);
+    const unboundAt = this.#unbinding.at(grant);
     return gather(this.#cluster, grant, {
-      now,
+      now: Math.max(this.#cluster.clock.now().getTime(), unboundAt ?? 0),
       refusal,
       guardProblems: this.#guardProblems(),
       issuing: this.#issuing,
-      withdrawn: this.#unbinding.at(grant) !== undefined,
+      withdrawn: unboundAt !== undefined,
       task: this.#tasks.view(grant),
     });
   }
