@@ -20,25 +20,10 @@ import { writes } from './figures/writes.ts';
 import { load, machine, revision } from './machine.ts';
 import { endTenThousand } from './ten-thousand.ts';
 
-// Those with ten thousand grants follow one another in this order: idle, memory and start share theirs, and so do the two after
-// them; the last of each changes them.
+// They follow one another in this order: idle, memory and start share their grants, and so do the two after them; the last of
+// each changes them.
 const withTenThousand = [idle, memory, start, policyEdit, guardrails];
-const figures: Figure[] = [
-  create,
-  writes,
-  lag,
-  burst,
-  idle,
-  memory,
-  start,
-  policyEdit,
-  guardrails,
-  signal,
-  one,
-  approval,
-  deadMan,
-  decide,
-];
+const figures: Figure[] = [create, writes, lag, burst, ...withTenThousand, signal, one, approval, deadMan, decide];
 const directory = join(import.meta.dirname, 'results');
 
 const resultSchema = z.object({

@@ -25,23 +25,31 @@ export function keepHeapTight({ intervalMs = INTERVAL } = {}): void {
   setFlagsFromString('--gc-experiment-less-compaction');
   const collect = collector();
   let tookMs = collect();
-  let [workedMs, looks] = [0, 0];
+  let [workedMs, quietLooks] = [0, 0];
   let seen = performance.eventLoopUtilization();
   setInterval(() => {
     const { utilization, active } = performance.eventLoopUtilization(seen);
     workedMs += active;
-    looks = utilization < QUIET ? looks + 1 : 0;
-    if (isWorthIt({ workedMs, tookMs, looks })) {
+    quietLooks = utilization < QUIET ? quietLooks + 1 : 0;
+    if (isWorthIt({ workedMs, tookMs, quietLooks })) {
       tookMs = collect();
-      [workedMs, looks] = [0, 0];
+      [workedMs, quietLooks] = [0, 0];
     }
     seen = performance.eventLoopUtilization();
   }, intervalMs).unref();
 }
 
 /** Whether to collect: by the work since the last collection, how long that took, and at how many looks in a row all was quiet. */
-export function isWorthIt({ workedMs, tookMs, looks }: { workedMs: number; tookMs: number; looks: number }): boolean {
-  return workedMs * Math.min(looks, PATIENCE) > tookMs * WORTH;
+export function isWorthIt({
+  workedMs,
+  tookMs,
+  quietLooks,
+}: {
+  workedMs: number;
+  tookMs: number;
+  quietLooks: number;
+}): boolean {
+  return workedMs * Math.min(quietLooks, PATIENCE) > tookMs * WORTH;
 }
 
 /** V8's collector for when memory is short, the only one that gives pages back; `gc` alone keeps a pool of them. Returns how long it took, in milliseconds. */

@@ -1,14 +1,9 @@
 // Whether what gives a grant's access is still as hallpass made it.
 
-import { grantLabels, LABELS, SYSTEM_NAMESPACE, serviceAccountName } from '../api/names.ts';
+import { grantLabels, SYSTEM_NAMESPACE, serviceAccountName } from '../api/names.ts';
 import type { CronJob, Job, RoleBinding, Service } from '../kube/kinds.ts';
 import type { KubeObject, ObjectMeta } from '../kube/object.ts';
 import type { GrantKey } from './grant-objects.ts';
-
-/** Whether an object was made for this very grant; one that only has the name is somebody else's. */
-export function isOfGrant(object: { metadata: { labels?: Record<string, string> | undefined } }, uid: string): boolean {
-  return object.metadata.labels?.[LABELS.grant] === uid;
-}
 
 /** Whether these objects still carry every label that hallpass gave them. Others' beside them don't matter. */
 export function areLabelled(objects: KubeObject[], grant: GrantKey): boolean {

@@ -93,6 +93,11 @@ export function grantUidOf(name: string): string | undefined {
   return UUID.test(uid) ? uid : undefined;
 }
 
+/** Whether an object was made for this very grant; one that only has the name is somebody else's. */
+export function isOfGrant(object: { metadata: { labels?: Record<string, string> | undefined } }, uid: string): boolean {
+  return object.metadata.labels?.[LABELS.grant] === uid;
+}
+
 /** The uid of the grant that an object was surely made for: by its label and its name, since a label alone is easily copied. */
 export function grantUidOfObject({
   name,
@@ -102,7 +107,7 @@ export function grantUidOfObject({
   labels?: Record<string, string>;
 }): string | undefined {
   const uid = grantUidOf(name);
-  return uid !== undefined && labels?.[LABELS.grant] === uid ? uid : undefined;
+  return uid !== undefined && isOfGrant({ metadata: { labels } }, uid) ? uid : undefined;
 }
 
 type Binding = {
@@ -117,7 +122,7 @@ type Binding = {
  */
 export function grantUidOfBinding({ metadata, roleRef, subjects }: Binding): string | undefined {
   const uid = grantUidOf(metadata.name);
-  if (uid === undefined || metadata.labels?.[LABELS.grant] === uid) return uid;
+  if (uid === undefined || isOfGrant({ metadata }, uid)) return uid;
   return roleRef.name === metadata.name || subjects?.some(isAgent) ? uid : undefined;
 }
 

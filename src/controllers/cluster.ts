@@ -1,6 +1,5 @@
 // What the controllers see of the cluster: the client, one cache a kind with the indexes they ask by, and the clock.
 
-import { isOfGrant } from '../access/drift.ts';
 import { agentGrants, type ParsedGrant } from '../api/grant.ts';
 import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import {
@@ -11,6 +10,7 @@ import {
   grantUidOfBinding,
   grantUidOfObject,
   ISSUER_ROLE,
+  isOfGrant,
   LABELS,
   OPERATOR_SERVICE_ACCOUNT,
   SYSTEM_NAMESPACE,

@@ -45,19 +45,19 @@ describe('the heap', () => {
     expect(told).to.equal('kept');
   });
 
-  for (const [looks, neededMs] of [
+  for (const [quietLooks, neededMs] of [
     [1, 2_000],
     [2, 1_000],
     [5, 400],
     [50, 400],
   ] as const) {
-    it(`is worth a collection of 100 ms after ${neededMs} ms of work, quiet at ${looks} looks in a row`, () => {
-      expect(isWorthIt({ workedMs: neededMs, tookMs: 100, looks })).to.equal(false);
-      expect(isWorthIt({ workedMs: neededMs + 1, tookMs: 100, looks })).to.equal(true);
+    it(`is worth a collection of 100 ms after ${neededMs} ms of work, at quiet look ${quietLooks} in a row`, () => {
+      expect(isWorthIt({ workedMs: neededMs, tookMs: 100, quietLooks })).to.equal(false);
+      expect(isWorthIt({ workedMs: neededMs + 1, tookMs: 100, quietLooks })).to.equal(true);
     });
   }
 
   it('is never collected at a look at which there is work', () => {
-    expect(isWorthIt({ workedMs: 1_000_000, tookMs: 1, looks: 0 })).to.equal(false);
+    expect(isWorthIt({ workedMs: 1_000_000, tookMs: 1, quietLooks: 0 })).to.equal(false);
   });
 });

@@ -2,7 +2,7 @@
 
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { hasOwnRole, isArmed, isBound, isOfGrant, isReaper } from '../../../src/access/drift.ts';
+import { hasOwnRole, isArmed, isBound, isReaper } from '../../../src/access/drift.ts';
 import {
   addressAsOwner,
   correctedDeadline,
@@ -16,6 +16,7 @@ import {
   renderSubjects,
   sameRules,
 } from '../../../src/access/grant-objects.ts';
+import { isOfGrant } from '../../../src/api/names.ts';
 
 const uid = '3adf01dd-a770-474b-a001-3f5b05d562b4';
 const grant = { namespace: 'team-a', name: 'incident', uid };
