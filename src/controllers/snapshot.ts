@@ -35,7 +35,6 @@ import {
   INDEX,
   identityOf,
   limitsActiveGrants,
-  openReceipts,
   outOfStep,
   placeKey,
   targetKey,
@@ -52,14 +51,12 @@ export function gather(
     issuing: ReadonlyMap<string, string>;
   },
 ): Snapshot {
-  const { namespace = '', name, uid } = grant.metadata;
   const everywhere = concernedPlaces(grant).includes(undefined);
-  const receipt = caches.receipts.get({
-    namespace: SYSTEM_NAMESPACE,
-    name: receiptName({ namespace, name }, grant.hash),
-  });
+  // As a rule it is the grant's own, for which no name need be derived.
+  const recorded = caches.receipts.byIndex(INDEX.grantUid, grant.metadata.uid);
+  const receipt = recorded.find(({ spec }) => spec?.specHash === grant.hash) ?? receiptByName(caches, grant);
+  const superseded = recorded.filter(({ spec, status }) => !status.outcome && spec?.specHash !== grant.hash);
   const identity = identityOf(caches, grant);
-  const superseded = openReceipts(caches, uid).filter(({ spec }) => spec?.specHash !== grant.hash);
   const namespaces = namespaceViews(caches, grant);
   const cluster = everywhere ? clusterView(caches) : undefined;
   const given = isLive({ grant, receipt }) || superseded.length > 0;
@@ -104,6 +101,12 @@ export function gather(
       authorsCovered(caches, { grant, identity, namespaces }),
     answers: undefined,
   };
+}
+
+/** The receipt of a grant's request, whoever used it: by the name that all who ask the same ask under. */
+function receiptByName({ receipts }: Caches, { metadata, hash }: ParsedGrant): ParsedReceipt | undefined {
+  const { namespace = '', name } = metadata;
+  return receipts.get({ namespace: SYSTEM_NAMESPACE, name: receiptName({ namespace, name }, hash) });
 }
 
 /** About everything, a namespace that the grant depends on (every one where it reaches the whole cluster), or its agent. */
