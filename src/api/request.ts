@@ -33,9 +33,20 @@ export function restrictionsDigest(spec: { conditions?: unknown[] | undefined; w
   return `v1-${digestOf('sha256', canonical({ conditions, windows }))}`;
 }
 
-/** Tells requests apart while a process remembers something about them: another object, or another spec, is another request. */
-export function requestKey({ metadata, hash }: { metadata: { uid: string }; hash: string }): string {
-  return `${metadata.uid}/${hash}`;
+/** A request that a process remembers something about: another object, or another spec, is another request. */
+export type Request = { uid: string; hash: string };
+
+/** The request that a grant is now. */
+export function requestOf({ metadata, hash }: { metadata: { uid: string }; hash: string }): Request {
+  return { uid: metadata.uid, hash };
+}
+
+/** Whether what is remembered is about the request that this grant is now. */
+export function isAbout(
+  request: Request | undefined,
+  grant: { metadata: { uid: string }; hash: string },
+): request is Request {
+  return request !== undefined && request.uid === grant.metadata.uid && request.hash === grant.hash;
 }
 
 function withoutDescription(spec: unknown): unknown {

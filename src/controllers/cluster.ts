@@ -177,7 +177,8 @@ export function guardCaches(c: Caches) {
 
 /** Which of these caches are not in step with the API server, and why. */
 export function outOfStep(caches: Pick<Cache<KubeObject>, 'resource' | 'outOfStep'>[]): string[] {
-  return caches.flatMap(({ resource, outOfStep }) => (outOfStep ? [`${resourceName(resource)}: ${outOfStep}`] : []));
+  const those = caches.filter(({ outOfStep }) => outOfStep !== undefined);
+  return those.map(({ resource, outOfStep }) => `${resourceName(resource)}: ${outOfStep}`);
 }
 
 /** `namespace/name` of the identity that a grant is for. */

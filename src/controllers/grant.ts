@@ -126,7 +126,7 @@ export class GrantReconciler {
       const { snapshot, verdict, failure } = decided;
       if (await agentLives(this.#cluster, snapshot, verdict)) return { requeueAfterMs: BEHIND_DELAY };
       this.#deadlines.set(key, verdict.nextCheck === undefined ? undefined : new Date(verdict.nextCheck));
-      if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, grant))
+      if ((verdict.phase !== 'Active' || verdict.narrows) && mayHold(this.#cluster.caches, snapshot))
         this.#taking.add(key);
       if (await this.#unbinding.first(snapshot, verdict)) return { requeueAfterMs: 0, priority: NOTE };
       const result = await this.#follow(key, snapshot, this.#record.decided(snapshot, verdict));
@@ -307,7 +307,7 @@ export class GrantReconciler {
     const { caches } = this.#cluster;
     const { uid } = grant.metadata;
     const places = placesGiven(caches, grant);
-    if (places.length > 0 && mayHold(caches, grant)) {
+    if (places.length > 0 && mayHold(caches, snapshot)) {
       if (this.#unbinding.at(grant) === undefined) {
         await this.#unbind(snapshot, verdict, places);
         this.#unbinding.done(snapshot, verdict);

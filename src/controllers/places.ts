@@ -75,19 +75,21 @@ export function placesWithoutDeadMan(caches: Caches, uid: string): Place[] {
 
 /** Everything that the caches hold for a grant. */
 export function objectsFor(caches: Caches, uid: string): KubeObject[] {
-  return keptFor(caches, uid).map(({ object }) => object);
+  return madeForGrants(caches).flatMap((cache) => cache.byIndex(INDEX.grantUid, uid));
 }
 
 /** The places in which the caches hold something for a grant, for each object those that it may stand for. */
 export function placesHeld(caches: Caches, uid: string): Place[][] {
-  return keptFor(caches, uid).map(({ kind, object }) => placesOfObject(kind, object.metadata.namespace));
+  const held: Place[][] = [];
+  for (const cache of madeForGrants(caches)) {
+    for (const { metadata } of cache.byIndex(INDEX.grantUid, uid)) {
+      held.push(placesOfObject(cache.resource.kind, metadata.namespace));
+    }
+  }
+  return held;
 }
 
-function keptFor(caches: Caches, uid: string): { kind: string; object: KubeObject }[] {
+function madeForGrants(caches: Caches): Pick<Cache<KubeObject>, 'resource' | 'byIndex'>[] {
   const { roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services } = caches;
-  const kept: { kind: string; object: KubeObject }[] = [];
-  for (const cache of [roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services]) {
-    for (const object of cache.byIndex(INDEX.grantUid, uid)) kept.push({ kind: cache.resource.kind, object });
-  }
-  return kept;
+  return [roleBindings, clusterRoleBindings, roles, clusterRoles, jobs, services];
 }

@@ -2,7 +2,7 @@
 // until then, so that a grant neither flaps nor asks more often than it makes sense to.
 
 import type { ParsedGrant } from '../api/grant.ts';
-import { requestKey } from '../api/request.ts';
+import { isAbout, type Request, requestOf } from '../api/request.ts';
 import { isForbidden, isNotFound } from '../kube/client.ts';
 import { keyOf } from '../kube/object.ts';
 import { whatOf } from '../policy/finding.ts';
@@ -20,7 +20,7 @@ const REASONS = ['DeadManRefused', 'AccessRefused', 'ForeignObject'] as const sa
 /** A refusal as it was told, or as a status tells of it. */
 type Told = Omit<Refusal, 'retryAt'>;
 
-type Remembered = { request: string; refusals: number; refusal: Refusal | undefined };
+type Remembered = { request: Request; refusals: number; refusal: Refusal | undefined };
 
 export class Refusals {
   readonly #now: () => number;
@@ -76,7 +76,7 @@ export class Refusals {
     const first = told.reason === 'AccessRefused' ? FIRST_RETRY_OF_ACCESS : FIRST_RETRY;
     const retryAt = this.#now() + Math.min(first * 2 ** (refusals - 1), LONGEST_RETRY);
     const refusal: Refusal = { ...told, retryAt };
-    this.#remembered.set(keyOf(grant.metadata), { request: requestKey(grant), refusals, refusal });
+    this.#remembered.set(keyOf(grant.metadata), { request: requestOf(grant), refusals, refusal });
     return refusal;
   }
 
@@ -87,7 +87,7 @@ export class Refusals {
 
   #of(grant: ParsedGrant): Remembered | undefined {
     const known = this.#remembered.get(keyOf(grant.metadata));
-    return known?.request === requestKey(grant) ? known : undefined;
+    return isAbout(known?.request, grant) ? known : undefined;
   }
 }
 

@@ -62,8 +62,9 @@ export class RightsWatch {
   }
 
   bindingChanged({ type, object, previous, initial }: CacheEvent<RoleBinding>): void {
-    if (initial || (type === 'updated' && sameSubjects(object.subjects, previous?.subjects))) return;
-    this.#touch([object, ...(previous ? [previous] : [])]);
+    const same = !previous || sameSubjects(object.subjects, previous.subjects);
+    if (initial || (type === 'updated' && same)) return;
+    this.#touch(same ? [object] : [object, previous]);
   }
 
   roleChanged(kind: 'Role' | 'ClusterRole', { type, object, previous, initial }: CacheEvent<Role>): void {
@@ -137,6 +138,7 @@ export class RightsWatch {
 }
 
 function sameSubjects(a: Subject[] = [], b: Subject[] = []): boolean {
+  if (a === b) return true;
   return (
     a.length === b.length && a.every((subject, at) => b[at] !== undefined && subjectKey(subject) === subjectKey(b[at]))
   );

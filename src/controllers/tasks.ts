@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import { LABELS } from '../api/names.ts';
-import { requestKey } from '../api/request.ts';
+import { isAbout, type Request, requestOf } from '../api/request.ts';
 import { Cache } from '../kube/cache.ts';
 import type { Client } from '../kube/client.ts';
 import { jobs, pods } from '../kube/kinds.ts';
@@ -23,7 +23,7 @@ type Kind = 'Job' | 'Pod';
 type TaskObject = KubeObject & { ended: string | undefined };
 
 /** A grant that ends with an object: for which request, and the uid of what had the name first. */
-type Follower = { request: string; first: string | undefined };
+type Follower = { request: Request; first: string | undefined };
 
 type Watch = {
   cache: Cache<TaskObject>;
@@ -76,15 +76,17 @@ export class Tasks {
       return;
     }
     const { namespace = '' } = grant.metadata;
-    const request = requestKey(grant);
     const place = { watch: `${task.kind} ${namespace}`, name: task.name };
     const before = this.#places.get(key);
     const moved = before && (before.watch !== place.watch || before.name !== place.name);
-    if (before && !moved && this.#follower(key)?.request === request) return;
+    if (before && !moved && isAbout(this.#follower(key)?.request, grant)) return;
     const watch = this.#watches.get(place.watch) ?? this.#open(task.kind, namespace, place.watch);
     const followers = watch.followers.get(place.name) ?? new Map<string, Follower>();
     watch.followers.set(place.name, followers);
-    followers.set(key, { request, first: watch.cache.get({ namespace, name: place.name })?.metadata.uid });
+    followers.set(key, {
+      request: requestOf(grant),
+      first: watch.cache.get({ namespace, name: place.name })?.metadata.uid,
+    });
     if (moved) this.#leave(key, before);
     this.#places.set(key, place);
   }
@@ -104,7 +106,7 @@ export class Tasks {
     const key = keyOf(grant.metadata);
     const watch = this.#watches.get(this.#places.get(key)?.watch ?? '');
     const follower = this.#follower(key);
-    if (!watch || follower?.request !== requestKey(grant)) {
+    if (!watch || !follower || !isAbout(follower.request, grant)) {
       return { object: undefined, first: undefined, problem: 'it was not looked for yet' };
     }
     const { cache } = watch;

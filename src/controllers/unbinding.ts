@@ -1,10 +1,10 @@
 // Takes the bindings of grants before anything is said about them, and remembers of which until their status says so.
 
 import type { ParsedGrant } from '../api/grant.ts';
-import { requestKey } from '../api/request.ts';
+import { isAbout, type Request, requestOf } from '../api/request.ts';
 import { keyOf } from '../kube/object.ts';
 import { writtenTerm } from '../policy/schedule.ts';
-import type { Snapshot } from '../policy/snapshot.ts';
+import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import { type Caches, type Cluster, openReceipts } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
@@ -20,7 +20,7 @@ export class Unbinding {
    * By grant: the request whose bindings went before its status said so, and when. They need not be deleted twice on the way to
    * that, and the request is not decided by an earlier time again, whatever the clock says next.
    */
-  readonly #unbound = new Map<string, { request: string; at: number }>();
+  readonly #unbound = new Map<string, { request: Request; at: number }>();
 
   /** `complete`: whether the caches hold all that a decision rests on. */
   constructor(o: { cluster: Cluster; metrics: GrantMetrics; complete: () => boolean }) {
@@ -49,12 +49,13 @@ export class Unbinding {
    * Withdraws the bindings of a grant that is to hold nothing, before anything is said about it: one change may concern
    * thousands, and each of them loses its access before the first status is written. False when there is nothing to take.
    */
-  async first({ grant, now }: Snapshot, verdict: Verdict): Promise<boolean> {
+  async first(snapshot: Snapshot, verdict: Verdict): Promise<boolean> {
     const { caches } = this.#cluster;
+    const { grant, now } = snapshot;
     const { deletionTimestamp } = grant.metadata;
     if (verdict.phase === 'Active' || deletionTimestamp || this.at(grant) !== undefined) return false;
     const gives = grant.status.phase !== 'Suspended' || isBound(caches, grant);
-    if (!gives || !mayHold(caches, grant) || !(await this.#silently(grant, now))) return false;
+    if (!gives || !mayHold(caches, snapshot) || !(await this.#silently(grant, now))) return false;
     this.#measureEnd(verdict);
     return true;
   }
@@ -68,7 +69,7 @@ export class Unbinding {
   /** When this very request was unbound; undefined when it was not, or its status says so. */
   at(grant: ParsedGrant): number | undefined {
     const unbound = this.#unbound.get(keyOf(grant.metadata));
-    return unbound?.request === requestKey(grant) ? unbound.at : undefined;
+    return isAbout(unbound?.request, grant) ? unbound?.at : undefined;
   }
 
   forget(key: string): void {
@@ -99,7 +100,7 @@ export class Unbinding {
   }
 
   #remember(grant: ParsedGrant, at: number): void {
-    this.#unbound.set(keyOf(grant.metadata), { request: requestKey(grant), at });
+    this.#unbound.set(keyOf(grant.metadata), { request: requestOf(grant), at });
   }
 
   #measureEnd({ term, reasons }: Verdict): void {
@@ -117,6 +118,7 @@ export function isBound(caches: Caches, { metadata }: ParsedGrant): boolean {
 }
 
 /** Whether anything of the grant is there to be taken, or on record as given. */
-export function mayHold(caches: Caches, { metadata }: ParsedGrant): boolean {
-  return openReceipts(caches, metadata.uid).length > 0 || objectsFor(caches, metadata.uid).length > 0;
+export function mayHold(caches: Caches, snapshot: Snapshot): boolean {
+  const recorded = isLive(snapshot) || snapshot.superseded.length > 0;
+  return recorded || objectsFor(caches, snapshot.grant.metadata.uid).length > 0;
 }

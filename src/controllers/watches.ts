@@ -214,7 +214,7 @@ export function watchChanges(o: {
     const { object, previous, initial } = event;
     rights.bindingChanged(event);
     // One that only has the name of a grant's may be somebody's standing access.
-    if (touched(event) && isGrants(object) && (!previous || isGrants(previous))) return;
+    if (touched(event) && isGrants(object) && (!previous || previous === object || isGrants(previous))) return;
     if (enabledRole(object) || (previous && enabledRole(previous))) {
       const { namespace } = object.metadata;
       // In hallpass's own namespace it may be what the dead men of the whole cluster need.

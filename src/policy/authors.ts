@@ -186,13 +186,13 @@ function ownerOf(identity: Snapshot['identity']): string {
 }
 
 /** The subjects of bindings that mean, or include, somebody, as keys of the index of bindings. */
-export function subjectKeysOfHolder({ username, groups = [] }: Holder): string[] {
+export const subjectKeysOfHolder = once(({ username, groups = [] }: Holder): string[] => {
   const keys = groups.map((name) => subjectKey({ kind: 'Group', name }));
   if (username === undefined) return keys;
   const account = serviceAccountOf(username);
   const own = subjectKey({ kind: 'User', name: username });
   return account ? [own, subjectKey({ kind: 'ServiceAccount', ...account }), ...keys] : [own, ...keys];
-}
+});
 
 function isSubject({ kind, name, namespace }: Pipeline['subjects'][number], author: Stamp): boolean {
   if (kind === 'Group') return author.groups?.includes(name) ?? false;
