@@ -3,12 +3,15 @@
 import type { ParsedGrant } from '../api/grant.ts';
 import { isAbout, type Request, requestOf } from '../api/request.ts';
 import { keyOf } from '../kube/object.ts';
+import { concernedPlaces } from '../policy/access.ts';
+import { isFrozen } from '../policy/policies.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import { type Caches, type Cluster, openReceipts } from './cluster.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { bindingsFor, objectsFor } from './places.ts';
+import { policiesOf } from './snapshot.ts';
 import { dueAt } from './watches.ts';
 import { AccessRemainsError, placesGiven, withdrawBindings } from './withdraw.ts';
 
@@ -43,6 +46,23 @@ export class Unbinding {
     if ((!due && !deleted) || this.at(grant) !== undefined || !(await this.#silently(grant, at))) return false;
     if (due) this.#measureLag(end);
     return true;
+  }
+
+  /** Whether a grant has bindings which `freeze` is to take, since a policy has stopped all access. */
+  isToFreeze(grant: ParsedGrant): boolean {
+    const { caches } = this.#cluster;
+    if (grant.metadata.deletionTimestamp !== undefined || this.at(grant) !== undefined) return false;
+    return concernedPlaces(grant).some((place) => isFrozen(policiesOf(caches, place))) && isBound(caches, grant);
+  }
+
+  /**
+   * Withdraws the bindings of a grant that a policy has frozen: they go whatever else there is to decide, since people stop
+   * thousands when each moment counts. False when others keep them.
+   */
+  async freeze(grant: ParsedGrant): Promise<boolean> {
+    const withdrawn = await this.#silently(grant, this.#cluster.clock.now().getTime());
+    if (withdrawn) this.#metrics.decided();
+    return withdrawn;
   }
 
   /**

@@ -143,6 +143,14 @@ const unreadable = once((policies: ParsedPolicy[]): Finding[] =>
     ),
 );
 
+/**
+ * Whether one of these policies has stopped all access. Nothing lifts that, so a grant which any place concerned says this of is
+ * never Active: that much is known of it without the rest of the decision.
+ */
+export function isFrozen(policies: ParsedPolicy[]): boolean {
+  return frozen(concerned(policies).enforced).length > 0;
+}
+
 const frozen = once((policies: ParsedPolicy[]): Finding[] =>
   policies.flatMap(({ metadata, spec }) =>
     spec?.freeze

@@ -6,7 +6,9 @@ import type { ParsedGrant } from '../../../src/api/grant.ts';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
 import type { Answer } from '../../../src/cel/question.ts';
+import { concernedPlaces } from '../../../src/policy/access.ts';
 import { decide } from '../../../src/policy/decide.ts';
+import { isFrozen } from '../../../src/policy/policies.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot, viewOf } from '../../../src/policy/snapshot.ts';
 import type { TaskView } from '../../../src/policy/task.ts';
@@ -499,6 +501,26 @@ describe('the decision, by law', () => {
       { numRuns: 500 },
     );
   });
+
+  it(
+    'is never Active where the policies of any place concerned have stopped all access, by which hallpass goes first',
+    law((input) => {
+      const stops = policy({ freeze: { reason: 'an incident' } }, 'stops-all');
+      const more = <V extends { policies: ParsedPolicy[] }>(view: V): V => ({
+        ...view,
+        policies: [...view.policies, stops],
+      });
+      for (const place of concernedPlaces(input.grant)) {
+        const view = viewOf(input, place);
+        if (!view) continue;
+        if (isFrozen(view.policies)) expect(decide(input).phase).to.not.equal('Active');
+        expect(isFrozen(more(view).policies)).to.equal(true);
+        const namespaces = new Map([...input.namespaces].map(([name, of]) => [name, name === place ? more(of) : of]));
+        const cluster = input.cluster && place === undefined ? more(input.cluster) : input.cluster;
+        expect(decide({ ...input, namespaces, cluster }).phase).to.not.equal('Active');
+      }
+    }),
+  );
 
   it('gives no more for one more condition, of the grant or of a policy, or for windows where there were none', () => {
     const restricting = fc.record({
