@@ -121,9 +121,9 @@ export class GrantReconciler {
     // Handed out for its urgency while the queue holds back all others.
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
-      if (this.#unbinding.isToFreeze(grant)) {
+      if (this.#unbinding.isRefused(grant)) {
         this.#taking.add(key);
-        if (await this.#unbinding.freeze(grant)) return { requeueAfterMs: 0, priority: NOTE };
+        if (await this.#unbinding.refused(grant)) return { requeueAfterMs: 0, priority: NOTE };
       }
       const decided = await this.#decide(grant);
       if (!decided) return { requeueAfterMs: CROWDED_DELAY, priority: NORMAL };

@@ -3,8 +3,7 @@
 import type { ParsedGrant } from '../api/grant.ts';
 import { isAbout, type Request, requestOf } from '../api/request.ts';
 import { keyOf } from '../kube/object.ts';
-import { concernedPlaces } from '../policy/access.ts';
-import { isFrozen } from '../policy/policies.ts';
+import { isRefused } from '../policy/policies.ts';
 import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
@@ -48,18 +47,18 @@ export class Unbinding {
     return true;
   }
 
-  /** Whether a grant has bindings which `freeze` is to take, since a policy has stopped all access. */
-  isToFreeze(grant: ParsedGrant): boolean {
+  /** Whether a grant has bindings which `refused` is to take, since policies refuse it whatever else is true of it. */
+  isRefused(grant: ParsedGrant): boolean {
     const { caches } = this.#cluster;
     if (grant.metadata.deletionTimestamp !== undefined || this.at(grant) !== undefined) return false;
-    return concernedPlaces(grant).some((place) => isFrozen(policiesOf(caches, place))) && isBound(caches, grant);
+    return isRefused(grant, (place) => policiesOf(caches, place)) && isBound(caches, grant);
   }
 
   /**
-   * Withdraws the bindings of a grant that a policy has frozen: they go whatever else there is to decide, since people stop
-   * thousands when each moment counts. False when others keep them.
+   * Withdraws the bindings of such a grant: they go whatever else there is to decide, since one edit of a policy may stop thousands,
+   * and each moment counts. False when others keep them.
    */
-  async freeze(grant: ParsedGrant): Promise<boolean> {
+  async refused(grant: ParsedGrant): Promise<boolean> {
     const withdrawn = await this.#silently(grant, this.#cluster.clock.now().getTime());
     if (withdrawn) this.#metrics.decided();
     return withdrawn;

@@ -6,13 +6,14 @@
 // counts, and nothing passes that one of the grant's own namespace doesn't allow by name.
 
 import { formatDuration } from '../api/duration.ts';
+import type { ParsedGrant } from '../api/grant.ts';
 import type { ParsedPolicy, PolicySpec } from '../api/policy.ts';
-import type { Access } from './access.ts';
+import { type Access, type Place, requestedAccess } from './access.ts';
 import { credentialFindings } from './credentials.ts';
 import { type Finding, finding, NOTHING, ofEach, together } from './finding.ts';
 import type { GateInput } from './gates.ts';
 import { once, onceForBoth } from './once.ts';
-import { denied, unnamed, wildcards } from './policy-lines.ts';
+import { denied, refuses, unnamed, wildcards } from './policy-lines.ts';
 import { milliseconds } from './schedule.ts';
 import { selects } from './selector.ts';
 import { aboveLimit } from './sensitivity.ts';
@@ -144,11 +145,26 @@ const unreadable = once((policies: ParsedPolicy[]): Finding[] =>
 );
 
 /**
- * Whether one of these policies has stopped all access. Nothing lifts that, so a grant which any place concerned says this of is
- * never Active: that much is known of it without the rest of the decision.
+ * Whether policies stand against a grant whatever else is true of it: they have stopped all access in its namespace or where it
+ * reaches, can't be read, or refuse in a namespace what it asks for there. Such a grant is never Active: that much is known of it
+ * without the rest of the decision, by looking up what is known of others. `policiesOf`: those that select a place.
  */
-export function isFrozen(policies: ParsedPolicy[]): boolean {
-  return frozen(concerned(policies).enforced).length > 0;
+export function isRefused(
+  { metadata, spec }: Pick<ParsedGrant, 'metadata' | 'spec'>,
+  policiesOf: (place: Place) => ParsedPolicy[],
+): boolean {
+  const own = metadata.namespace ?? '';
+  const stops = (policies: ParsedPolicy[]): boolean => {
+    const { enforced } = concerned(policies);
+    return frozen(enforced).length > 0 || unreadable(enforced).length > 0;
+  };
+  return (
+    stops(policiesOf(own)) ||
+    requestedAccess(spec?.permissions ?? [], own).some(({ namespace, rules }) => {
+      const policies = policiesOf(namespace);
+      return (namespace !== own && stops(policies)) || (namespace !== undefined && refuses(policies, rules));
+    })
+  );
 }
 
 const frozen = once((policies: ParsedPolicy[]): Finding[] =>

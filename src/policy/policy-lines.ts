@@ -87,6 +87,17 @@ const refusing = onceForBoth((allowed: PolicyRule[], lines: Met[]): Refusing[] =
 );
 
 /**
+ * Whether a line of these policies, or a wildcard that none of them allows, refuses any of these rules in a namespace that they
+ * guard. Worked out once for the same policies and rules, of which thousands of grants have the same.
+ */
+export const refuses = onceForBoth((policies: ParsedPolicy[], rules: PolicyRule[]): boolean => {
+  const asked = grantable(rules);
+  const allowed = allowLines(policies).namespaces;
+  const lines = refusing(allowed, meeting(policies, asked));
+  return lines.some(({ policy }) => isEnforced(policy)) || wildPartsRefused(asked, allowed).length > 0;
+});
+
+/**
  * Only those who guard a namespace lift what is refused in it. In the whole cluster, where every policy refuses, those of the grant's
  * own namespace lift, by lines that say so.
  */
@@ -139,10 +150,7 @@ const wildPartsOf = once((rules: PolicyRule[]) => rules.flatMap(wildParts));
 /** A wildcard means what nobody has thought of yet: it is handed out only where a policy says it, or a wider one. */
 export function wildcards(input: GateInput): readonly Finding[] {
   return ofEach(input.access, ({ namespace, rules }) => {
-    const wild = wildPartsOf(grantable(rules));
-    if (wild.length === 0) return NOTHING;
-    const allowed = allowedIn(input, namespace);
-    const refused = wild.filter((part) => !covers(allowed, [part]).covered);
+    const refused = wildPartsRefused(grantable(rules), allowedIn(input, namespace));
     if (refused.length === 0) return NOTHING;
     return [
       finding({
@@ -153,6 +161,10 @@ export function wildcards(input: GateInput): readonly Finding[] {
       }),
     ];
   });
+}
+
+function wildPartsRefused(rules: PolicyRule[], allowed: PolicyRule[]): PolicyRule[] {
+  return wildPartsOf(rules).filter((part) => !covers(allowed, [part]).covered);
 }
 
 function allowing({ grant }: GateInput, place: Place): string {

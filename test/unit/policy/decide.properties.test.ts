@@ -6,9 +6,8 @@ import type { ParsedGrant } from '../../../src/api/grant.ts';
 import type { ParsedPolicy } from '../../../src/api/policy.ts';
 import type { ParsedSignal } from '../../../src/api/signal.ts';
 import type { Answer } from '../../../src/cel/question.ts';
-import { concernedPlaces } from '../../../src/policy/access.ts';
 import { decide } from '../../../src/policy/decide.ts';
-import { isFrozen } from '../../../src/policy/policies.ts';
+import { isRefused } from '../../../src/policy/policies.ts';
 import { covers, type PolicyRule } from '../../../src/policy/rules.ts';
 import { isLive, type NamespaceView, type Snapshot, viewOf } from '../../../src/policy/snapshot.ts';
 import type { TaskView } from '../../../src/policy/task.ts';
@@ -503,22 +502,19 @@ describe('the decision, by law', () => {
   });
 
   it(
-    'is never Active where the policies of any place concerned have stopped all access, by which hallpass goes first',
+    'is never Active where policies refuse it whatever else is true, by which hallpass goes before it decides',
     law((input) => {
-      const stops = policy({ freeze: { reason: 'an incident' } }, 'stops-all');
-      const more = <V extends { policies: ParsedPolicy[] }>(view: V): V => ({
-        ...view,
-        policies: [...view.policies, stops],
-      });
-      for (const place of concernedPlaces(input.grant)) {
-        const view = viewOf(input, place);
-        if (!view) continue;
-        if (isFrozen(view.policies)) expect(decide(input).phase).to.not.equal('Active');
-        expect(isFrozen(more(view).policies)).to.equal(true);
-        const namespaces = new Map([...input.namespaces].map(([name, of]) => [name, name === place ? more(of) : of]));
-        const cluster = input.cluster && place === undefined ? more(input.cluster) : input.cluster;
-        expect(decide({ ...input, namespaces, cluster }).phase).to.not.equal('Active');
+      const refused = (one: Snapshot) => isRefused(one.grant, (place) => viewOf(one, place)?.policies ?? []);
+      if (refused(input)) expect(decide(input).phase).to.not.equal('Active');
+      const stopped = withPolicy(input, policy({ freeze: { reason: 'an incident' } }, 'one-more'));
+      const denied = withPolicy(input, policy({ deny: [everything] }, 'one-more'));
+      for (const edited of [stopped, denied]) {
+        if (refused(edited)) expect(decide(edited).phase).to.not.equal('Active');
       }
+      // These two are always seen ahead, where there is anything to refuse.
+      if (input.namespaces.size > 0) expect(refused(stopped)).to.equal(true);
+      const reached = decide(input).access.some(({ namespace }) => namespace !== undefined);
+      if (reached) expect(refused(denied)).to.equal(true);
     }),
   );
 

@@ -3,7 +3,8 @@
 import { expect } from 'chai';
 import { type DataSensitivity, labelledSensitivity } from '../../../src/api/sensitivity.ts';
 import { decide } from '../../../src/policy/decide.ts';
-import type { Snapshot } from '../../../src/policy/snapshot.ts';
+import { isRefused } from '../../../src/policy/policies.ts';
+import { type Snapshot, viewOf } from '../../../src/policy/snapshot.ts';
 import { grant, identity, live, MINUTE, NOON, namespace, policy, readPods, snapshot } from './snapshots.ts';
 
 type Fields = Record<string, unknown>;
@@ -215,6 +216,17 @@ describe('the guardrails', () => {
   for (const [what, input, expected] of cases) {
     it(what, () => expect(reasons(input)).to.equal(expected));
   }
+
+  it('are known ahead to refuse what a freeze, a line, a wildcard or an unreadable policy of one namespace stands against', () => {
+    for (const [what, input, expected] of cases) {
+      const ahead = isRefused(input.grant, (place) => viewOf(input, place)?.policies ?? []);
+      const { permissions = [] } = input.grant.spec ?? {};
+      const elsewhere = permissions.some(({ scope, namespaces }) => scope === 'Cluster' || namespaces !== undefined);
+      const stands = /Frozen|PolicyInvalid|WildcardRefused|DeniedByPolicy/.test(expected);
+      // A line of the own namespace's policies about another, or about the whole cluster, is for the decision alone.
+      if (ahead || !elsewhere) expect(ahead, what).to.equal(stands);
+    }
+  });
 
   describe('on sensitive data', () => {
     const limit = (maxDataSensitivity: string, more: Fields = {}, name?: string) =>
