@@ -25,6 +25,9 @@ describe('a change in the cluster', function () {
         await Promise.all(grantsOf(home).map((ref) => stage.give(grantManifest(ref))));
       }),
     );
+    // What was given is looked at once more, five seconds later, when the authorizer must have heard of what it rests on.
+    const looked = () => stage.metric('controller_reconcile_total', 'controller="rights"');
+    await stage.poll(looked, (times) => times >= homes.length * names.length);
   });
   after(() => stage?.close());
 

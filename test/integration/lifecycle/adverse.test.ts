@@ -103,8 +103,9 @@ describe('a replica under adverse conditions', function () {
       times.push(performance.now());
     }
     const [tenth = 0, eleventh = 0, twelfth = 0] = times.slice(9);
-    expect(eleventh - tenth).to.be.within(900, 3_000);
-    expect(twelfth - eleventh).to.be.within(1_900, 5_000);
+    // A second, then two; how long each takes from its beginning to the Role differs.
+    expect(eleventh - tenth).to.be.within(700, 3_000);
+    expect(twelfth - eleventh).to.be.within(1_500, 5_000);
     deleting = false;
     again();
     await stage.until(stage.seen.roles, role, (now) => now !== undefined);
