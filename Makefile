@@ -48,7 +48,7 @@ test: check live ## check, and all tests on a real control plane
 # bear: they wait for one another a third of their time.
 live: $(installed) ## All tests on a real control plane
 	test/controlplane/build.sh >/dev/null
-	$(MOCHA) --parallel --jobs=4 'test/integration/**/*.test.ts' 'test/chaos/**/*.test.ts'
+	$(MOCHA) --parallel --jobs=3 'test/integration/**/*.test.ts' 'test/chaos/**/*.test.ts'
 chaos: $(installed) ## The tests that kill, freeze and cut off hallpass
 	test/controlplane/build.sh >/dev/null
 	$(MOCHA) --parallel --jobs=3 'test/chaos/**/*.test.ts'
