@@ -44,8 +44,8 @@ unit: $(installed)
 
 .PHONY: test live chaos integration
 test: check live ## check, and all tests on a real control plane
-# What kills and freezes hallpass comes last: it is measured against leases of seconds. Four files at a time are as many as two cores
-# bear: they wait for one another a third of their time.
+# What kills and freezes hallpass comes last: it is measured against leases of seconds. Three files at a time are as many as two cores
+# bear where they are slow: with four, an API server let a lease wait until it was lost.
 live: $(installed) ## All tests on a real control plane
 	test/controlplane/build.sh >/dev/null
 	$(MOCHA) --parallel --jobs=3 'test/integration/**/*.test.ts' 'test/chaos/**/*.test.ts'
