@@ -25,8 +25,11 @@ export const HOME = 'demo';
 export const OTHER = 'demo-other';
 export const AGENT = 'chaos';
 
-/** A whole second by which all grants of a test have been Active for a while, also on a machine that is busy with others. */
-export const soon = () => new Date(Math.ceil(Date.now() / 1000 + 20) * 1000).toISOString();
+/**
+ * A whole second by which all grants of a test have been Active for a while, also on a machine that is busy with others. Requests that
+ * are held until then must not have been given up, after 30 s.
+ */
+export const soon = () => new Date(Math.ceil(Date.now() / 1000 + 28) * 1000).toISOString();
 
 export type Setting = {
   controlPlane: ControlPlane;
