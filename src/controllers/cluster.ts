@@ -231,7 +231,12 @@ export function enabledRole({ roleRef, subjects }: RoleBinding): string | undefi
 
 /** Open receipts of one grant: what it was given and has not been closed. */
 export function openReceipts(caches: Caches, grantUid: string): ParsedReceipt[] {
-  return caches.receipts.byIndex(INDEX.grantUid, grantUid).filter(({ status }) => status.outcome === undefined);
+  return caches.receipts.byIndex(INDEX.grantUid, grantUid).filter(isOpen);
+}
+
+/** Whether a receipt has not been closed. */
+export function isOpen({ status }: ParsedReceipt): boolean {
+  return status.outcome === undefined;
 }
 
 /** The identity that a grant is for, if the cache has it. */

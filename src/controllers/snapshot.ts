@@ -34,6 +34,7 @@ import {
   guardCaches,
   INDEX,
   identityOf,
+  isOpen,
   limitsActiveGrants,
   outOfStep,
   placeKey,
@@ -55,7 +56,7 @@ export function gather(
   // As a rule it is the grant's own, for which no name need be derived.
   const recorded = caches.receipts.byIndex(INDEX.grantUid, grant.metadata.uid);
   const receipt = recorded.find(({ spec }) => spec?.specHash === grant.hash) ?? receiptByName(caches, grant);
-  const superseded = recorded.filter(({ spec, status }) => !status.outcome && spec?.specHash !== grant.hash);
+  const superseded = recorded.filter((each) => isOpen(each) && each.spec?.specHash !== grant.hash);
   const identity = identityOf(caches, grant);
   const namespaces = namespaceViews(caches, grant);
   const cluster = everywhere ? clusterView(caches) : undefined;

@@ -106,8 +106,7 @@ export function watchChanges(o: {
     if (!event.own || caches.grants.byIndex(INDEX.grantUid, uid).length === 0) touchGrant(uid, event, priority);
   };
   const touched = <T extends KubeObject>(event: CacheEvent<T>, priority = priorityOf(event)): boolean => {
-    const { object, previous = object } = event;
-    const owners = new Set((previous === object ? [object] : [object, previous]).flatMap(ownersOf));
+    const owners = new Set(statesOf(event).flatMap(ownersOf));
     for (const uid of owners) touchGrantOf(uid, event, priority);
     return owners.size > 0;
   };
@@ -116,10 +115,10 @@ export function watchChanges(o: {
     for (const { metadata } of caches.identities.list().filter(which)) queues.identities.add(keyOf(metadata));
   };
   /** Rights that an agent, or a reviewer, has by others' bindings may have changed. */
-  const bindingChanged = ({ object, previous, initial }: CacheEvent<RoleBinding>) => {
-    if (initial) return;
+  const bindingChanged = (event: CacheEvent<RoleBinding>) => {
+    if (event.initial) return;
     rightsChanged();
-    const subjects = [...(object.subjects ?? []), ...(previous?.subjects ?? [])];
+    const subjects = statesOf(event).flatMap(({ subjects = [] }) => subjects);
     const named = new Set(subjects.map(subjectKey).filter(mayBeAgents));
     if (named.size === 0) return;
     enqueueIdentities(({ metadata }) =>
@@ -211,11 +210,12 @@ export function watchChanges(o: {
     if (!touched(event) && !event.initial) rightsChanged();
   });
   const aBindingChanged = (event: CacheEvent<RoleBinding>) => {
-    const { object, previous, initial } = event;
+    const { object, initial } = event;
+    const states = statesOf(event);
     rights.bindingChanged(event);
     // One that only has the name of a grant's may be somebody's standing access.
-    if (touched(event) && isGrants(object) && (!previous || previous === object || isGrants(previous))) return;
-    if (enabledRole(object) || (previous && enabledRole(previous))) {
+    if (touched(event) && states.every(isGrants)) return;
+    if (states.some(enabledRole)) {
       const { namespace } = object.metadata;
       // In hallpass's own namespace it may be what the dead men of the whole cluster need.
       enqueueGrants(namespace ? grantsConcernedBy(caches, namespace) : openIn(undefined), priorityOf(event));
@@ -269,6 +269,11 @@ export function watchChanges(o: {
     });
   });
   guards.onChange(enqueueOpen);
+}
+
+/** What an event is about, as it is and as it was, each once: of what this process deleted itself they are the same. */
+function statesOf<T extends KubeObject>({ object, previous = object }: CacheEvent<T>): T[] {
+  return previous === object ? [object] : [object, previous];
 }
 
 /** Grants that an object of a grant's name concerns: that one, whatever its labels say, and the one that a label claims it for. */

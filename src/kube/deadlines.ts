@@ -48,8 +48,6 @@ export class Deadlines {
     } else {
       const time = at.getTime();
       if (Number.isNaN(time)) throw new RangeError(`deadline of ${key}: not a valid date`);
-      // As a rule it stays what it was.
-      if (this.#heap.get(key) === time) return;
       this.#heap.set(key, time);
     }
     this.#alarm.set(this.#heap.peek()?.value);

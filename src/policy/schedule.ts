@@ -18,16 +18,10 @@ export function term(validity: Validity, now: number): Term {
   return { start, end: wholeSecond(end) };
 }
 
-/** What a term was read from last: one decision asks several times for that of the same receipt. */
-let lastRead: { from: object; term: Term } | undefined;
-
 /** The term that was written down, in a receipt or a status; undefined where there is none. */
 export function writtenTerm(from: { startTime?: string; expiresAt?: string } | undefined): Term | undefined {
   if (!from?.startTime || !from.expiresAt) return undefined;
-  if (lastRead?.from !== from) {
-    lastRead = { from, term: { start: Date.parse(from.startTime), end: Date.parse(from.expiresAt) } };
-  }
-  return lastRead.term;
+  return { start: Date.parse(from.startTime), end: Date.parse(from.expiresAt) };
 }
 
 /** Rounds a time down to a whole second, as the API stores it. */
