@@ -3,7 +3,7 @@
 import { isTerminal } from '../api/conditions.ts';
 import type { ParsedGrant } from '../api/grant.ts';
 import type { Evaluator } from '../cel/evaluator.ts';
-import type { Result } from '../kube/controller.ts';
+import type { Beside, Result } from '../kube/controller.ts';
 import type { Deadlines } from '../kube/deadlines.ts';
 import { keyOf, refOf } from '../kube/object.ts';
 import { NORMAL, NOTE, URGENT } from '../kube/queue.ts';
@@ -14,8 +14,9 @@ import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import { type Asked, ask, hangsOnAnswers, mustWait, unanswered } from './asked.ts';
 import type { AuthorCheck } from './authors.ts';
-import { agentKey, type Cluster, openReceipts } from './cluster.ts';
+import { agentKey, type Cluster, INDEX, openReceipts, placeKey } from './cluster.ts';
 import { agentLives, confirmReceipt } from './confirm.ts';
+import { type DeleteBinding, DeletedTogether, MOST_TOGETHER } from './deleted-together.ts';
 import type { GrantActivation } from './grant-active.ts';
 import type { Decided, GrantRecord } from './grant-record.ts';
 import { lackingDeadMan, refusedDeadMan } from './grant-status.ts';
@@ -33,6 +34,9 @@ import { AccessRemainsError, placesGiven, withdrawBindings, withdrawRest } from 
 
 /** How long what is left of a lapsed grant waits for other grants' bindings, in milliseconds: without bindings it gives nothing. */
 const REST_DELAY = 250;
+
+/** How many others are looked at for whether they lose their bindings beside a grant. */
+const MOST_LOOKS = 100;
 
 /** How soon a grant is decided again whose agent the cache doesn't have although it lives, in milliseconds. */
 const BEHIND_DELAY = 1_000;
@@ -58,6 +62,7 @@ export class GrantReconciler {
   /** Grants between the decision to issue and the receipt in the cache, with their agent: they count as active. */
   readonly #issuing = new Map<string, string>();
   readonly #unbinding: Unbinding;
+  readonly #together: DeletedTogether;
   /** Grants of which something is being taken away, until that has succeeded. */
   readonly #taking = new Set<string>();
 
@@ -93,6 +98,8 @@ export class GrantReconciler {
     this.#guardProblems = o.guardProblems;
     this.#complete = o.complete;
     this.#unbinding = new Unbinding(o);
+    const { client, log } = o.cluster;
+    this.#together = new DeletedTogether({ client, log, guarded: () => o.guardProblems().length === 0 });
   }
 
   /** Whether a failure may have left access that has to go: then it is tried again soon, and before others are given any. */
@@ -105,7 +112,16 @@ export class GrantReconciler {
     return ended || grant.metadata.deletionTimestamp !== undefined || this.#taking.has(key);
   }
 
-  async reconcile(key: string, { priority }: { priority: number }): Promise<Result> {
+  async reconcile(key: string, { priority, beside }: { priority: number; beside: Beside }): Promise<Result> {
+    return this.#reconcile(key, priority, (grant, loses) => this.#withOthers(grant, beside, loses));
+  }
+
+  /** `together`: how to delete the bindings of a grant, with those of others that lose theirs for the same reason. */
+  async #reconcile(
+    key: string,
+    priority: number,
+    together: (grant: ParsedGrant, loses: (other: ParsedGrant) => boolean) => DeleteBinding | undefined,
+  ): Promise<Result> {
     const grant = this.#cluster.caches.grants.get(refOf(key));
     if (!grant) {
       this.#deadlines.set(key, undefined);
@@ -116,15 +132,20 @@ export class GrantReconciler {
       return undefined;
     }
     if (await this.#stranded.holds(grant.metadata)) return this.#abandon(grant);
-    if (priority >= URGENT && (await this.#unbinding.due(grant)))
-      return { requeueAfterMs: REST_DELAY, priority: NORMAL };
+    if (priority >= URGENT && this.#unbinding.isDue(grant)) {
+      const deleteBinding = together(grant, (other) => this.#unbinding.isDue(other));
+      if (await this.#unbinding.due(grant, deleteBinding)) return { requeueAfterMs: REST_DELAY, priority: NORMAL };
+    }
     // Handed out for its urgency while the queue holds back all others.
     if (!this.#complete()) return { requeueAfterMs: 0, priority: NORMAL };
     try {
       if (this.#unbinding.isRefused(grant)) {
         this.#taking.add(key);
-        if (await this.#unbinding.refused(grant)) return { requeueAfterMs: 0, priority: NOTE };
+        const deleteBinding = together(grant, (other) => this.#unbinding.isRefused(other));
+        if (await this.#unbinding.refused(grant, deleteBinding)) return { requeueAfterMs: 0, priority: NOTE };
       }
+      // The API server deletes what goes together one by one: what all others here would write meanwhile must not pass it.
+      if (priority < URGENT) await this.#together.settled();
       const decided = await this.#decide(grant);
       if (!decided) return { requeueAfterMs: CROWDED_DELAY, priority: NORMAL };
       const { snapshot, verdict, failure } = decided;
@@ -140,6 +161,29 @@ export class GrantReconciler {
     } finally {
       this.#issuing.delete(grant.metadata.uid);
     }
+  }
+
+  /** Has other grants of the namespace, that wait for their turn, lose their bindings beside this one. */
+  #withOthers(
+    { metadata }: ParsedGrant,
+    beside: Beside,
+    loses: (other: ParsedGrant) => boolean,
+  ): DeleteBinding | undefined {
+    if (!this.#together.isPossible) return undefined;
+    let deleteBinding: DeleteBinding | undefined;
+    let [looks, taken] = [0, 1];
+    for (const other of this.#cluster.caches.grants.byIndex(INDEX.place, placeKey(metadata.namespace))) {
+      const key = keyOf(other.metadata);
+      if (!beside.isReady(key)) continue;
+      if (taken === MOST_TOGETHER || looks === MOST_LOOKS) break;
+      looks += 1;
+      if (!loses(other)) continue;
+      taken += 1;
+      const shared = deleteBinding ?? this.#together.open();
+      deleteBinding = shared;
+      beside.take(key, ({ priority }) => this.#reconcile(key, priority, () => shared));
+    }
+    return deleteBinding;
   }
 
   /** Makes the cluster match the verdict. */

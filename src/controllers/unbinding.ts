@@ -8,6 +8,7 @@ import { writtenTerm } from '../policy/schedule.ts';
 import { isLive, type Snapshot } from '../policy/snapshot.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import { type Caches, type Cluster, openReceipts } from './cluster.ts';
+import type { DeleteBinding } from './deleted-together.ts';
 import type { GrantMetrics } from './metrics.ts';
 import { bindingsFor, objectsFor } from './places.ts';
 import { policiesOf } from './snapshot.ts';
@@ -31,19 +32,25 @@ export class Unbinding {
     this.#complete = o.complete;
   }
 
-  /**
-   * Withdraws the bindings of a grant that has run out: they go whatever else there is to decide. Others may be due in the
-   * same second, so what is left of this one waits. False when there is nothing to do, or not yet.
-   */
-  async due(grant: ParsedGrant): Promise<boolean> {
+  /** Whether a grant has run out, and has bindings which `due` is to take. */
+  isDue(grant: ParsedGrant): boolean {
     const { caches, clock } = this.#cluster;
+    if (this.at(grant) !== undefined) return false;
     const end = this.#endOf(grant);
-    const at = clock.now().getTime();
-    const due = end !== undefined && end <= at;
+    if (end !== undefined && end <= clock.now().getTime()) return true;
     // At other times one that is being deleted loses everything in one go.
-    const deleted = grant.metadata.deletionTimestamp !== undefined && !this.#complete() && isBound(caches, grant);
-    if ((!due && !deleted) || this.at(grant) !== undefined || !(await this.#silently(grant, at))) return false;
-    if (due) this.#measureLag(end);
+    return grant.metadata.deletionTimestamp !== undefined && !this.#complete() && isBound(caches, grant);
+  }
+
+  /**
+   * Withdraws the bindings of such a grant: they go whatever else there is to decide. Others may be due in the same second, so
+   * what is left of this one waits. False when others keep them.
+   */
+  async due(grant: ParsedGrant, deleteBinding?: DeleteBinding): Promise<boolean> {
+    const end = this.#endOf(grant);
+    const at = this.#cluster.clock.now().getTime();
+    if (!(await this.#silently(grant, at, deleteBinding))) return false;
+    if (end !== undefined && end <= at) this.#measureLag(end);
     return true;
   }
 
@@ -58,8 +65,8 @@ export class Unbinding {
    * Withdraws the bindings of such a grant: they go whatever else there is to decide, since one edit of a policy may stop thousands,
    * and each moment counts. False when others keep them.
    */
-  async refused(grant: ParsedGrant): Promise<boolean> {
-    const withdrawn = await this.#silently(grant, this.#cluster.clock.now().getTime());
+  async refused(grant: ParsedGrant, deleteBinding?: DeleteBinding): Promise<boolean> {
+    const withdrawn = await this.#silently(grant, this.#cluster.clock.now().getTime(), deleteBinding);
     if (withdrawn) this.#metrics.decided();
     return withdrawn;
   }
@@ -107,9 +114,10 @@ export class Unbinding {
   }
 
   /** False when others keep the bindings: the way to the status says so, and tries again. */
-  async #silently(grant: ParsedGrant, at: number): Promise<boolean> {
+  async #silently(grant: ParsedGrant, at: number, deleteBinding?: DeleteBinding): Promise<boolean> {
+    const { uid } = grant.metadata;
     try {
-      await withdrawBindings(this.#cluster, grant.metadata.uid, placesGiven(this.#cluster.caches, grant));
+      await withdrawBindings(this.#cluster, uid, placesGiven(this.#cluster.caches, grant), deleteBinding);
     } catch (error) {
       if (error instanceof AccessRemainsError) return false;
       throw error;

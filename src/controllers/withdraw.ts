@@ -9,6 +9,7 @@ import type { KubeObject, ObjectRef } from '../kube/object.ts';
 import { describePlace, type Place } from '../policy/access.ts';
 import { messageOf } from '../text.ts';
 import { type Caches, type Cluster, isMadeFor, openReceipts } from './cluster.ts';
+import type { DeleteBinding } from './deleted-together.ts';
 import { accessKinds, deadManNamespace, type Kept, placesHeld } from './places.ts';
 import { MendableError } from './refusable.ts';
 
@@ -41,16 +42,21 @@ export class AccessRemainsError extends MendableError {}
 
 /**
  * Deletes the grant's bindings, by name, whatever the caches say. When this returns, no new request of the agent passes by
- * them. Throws AccessRemainsError when it can't be made so.
+ * them. Throws AccessRemainsError when it can't be made so. `deleteBinding`: how to delete those in namespaces, if not each by itself.
  */
-export async function withdrawBindings(cluster: Cluster, uid: string, places: Place[]): Promise<void> {
+export async function withdrawBindings(
+  cluster: Cluster,
+  uid: string,
+  places: Place[],
+  deleteBinding?: DeleteBinding,
+): Promise<void> {
   const name = grantObjectName(uid);
   await all(places, async (namespace) => {
     const ref = { namespace, name };
     const { client, caches } = cluster;
     const kept = accessKinds(caches, namespace).binding;
     try {
-      const held = await remove(cluster, kept, ref, uid);
+      const held = await remove(cluster, kept, ref, uid, namespace === undefined ? undefined : deleteBinding);
       if (held) await disarm(cluster, held, uid);
     } catch (error) {
       if (!isForbidden(error)) throw error;
@@ -159,6 +165,7 @@ async function remove<T extends KubeObject>(
   { resource, cache }: Kept<T>,
   ref: ObjectRef,
   uid: string,
+  deleteObject = (ref: ObjectRef) => client.delete(resource, ref, { propagationPolicy: 'Background' }),
 ): Promise<T | undefined> {
   const known = cache.get(ref);
   const gives = resource.kind === 'RoleBinding' || resource.kind === 'ClusterRoleBinding';
@@ -170,7 +177,7 @@ async function remove<T extends KubeObject>(
   }
   try {
     // What a Job owns was deleted before it; the garbage collector is the second net.
-    return await cache.deleting(ref, () => client.delete(resource, ref, { propagationPolicy: 'Background' }));
+    return await cache.deleting(ref, () => deleteObject(ref));
   } catch (error) {
     // That others keep what is theirs must not keep a grant from ending.
     if (isForbidden(error)) {

@@ -6,7 +6,7 @@ import { isConflict } from './api-error.ts';
 import { runCall } from './call.ts';
 import type { Log } from './log.ts';
 import type { KubeMetrics, ReconcileResult } from './metrics.ts';
-import { type Queue, URGENT } from './queue.ts';
+import { type Queue, type QueuedKey, URGENT } from './queue.ts';
 import { Turns } from './turns.ts';
 
 /** What a reconcile that did not throw asks for: nothing, or to be called again later, with the same priority if none is named. */
@@ -17,7 +17,18 @@ export class TerminalError extends Error {
   override name = 'TerminalError';
 }
 
-export type Reconcile = (key: string, o: { priority: number; signal: AbortSignal }) => Promise<Result>;
+/** What a key was handed out with, and when to give up. */
+export type Call = { priority: number; signal: AbortSignal };
+
+/** For a call that can do for others, at no further cost, what it does for its own key: to be used while it runs. */
+export type Beside = {
+  /** Whether the key waits for its turn with at least the priority of this call's. */
+  isReady(key: string): boolean;
+  /** Works on such a key at once, by a call that is like any other for it: it fails, comes again and is counted by itself. */
+  take(key: string, reconcile: (call: Call) => Promise<Result>): void;
+};
+
+export type Reconcile = (key: string, o: Call & { beside: Beside }) => Promise<Result>;
 
 export type Controller = {
   /** Resolves when no worker runs any more. Rejects, before any has started, when a source did not sync in two minutes. */
@@ -67,7 +78,7 @@ export function startController(o: {
   const turns = new Turns();
   metrics.running(() => running.size);
 
-  async function handle(key: string, priority: number): Promise<void> {
+  async function handle({ key, priority }: QueuedKey, reconcile: (call: Call) => Promise<Result>): Promise<void> {
     const call = new AbortController();
     running.add(call);
     const started = performance.now();
@@ -79,7 +90,7 @@ export function startController(o: {
     let result: Result;
     let failure: { error: unknown } | undefined;
     try {
-      result = await runCall(call.signal, () => o.reconcile(key, { priority, signal: call.signal }));
+      result = await runCall(call.signal, () => reconcile({ priority, signal: call.signal }));
       call.signal.throwIfAborted();
     } catch (error) {
       failure = { error };
@@ -87,9 +98,27 @@ export function startController(o: {
       cancelTimeout();
       running.delete(call);
     }
-    const outcome =
-      failure === undefined ? succeed(key, priority, result) : fail(key, priority, failure.error, timedOut);
-    metrics.reconciled(outcome, (performance.now() - started) / 1000);
+    try {
+      const outcome =
+        failure === undefined ? succeed(key, priority, result) : fail(key, priority, failure.error, timedOut);
+      metrics.reconciled(outcome, (performance.now() - started) / 1000);
+    } finally {
+      o.queue.done(key);
+    }
+  }
+
+  /** Works on a key, and on those that its call takes beside it. */
+  async function handleAll(taken: QueuedKey): Promise<void> {
+    const others: Promise<void>[] = [];
+    const beside: Beside = {
+      isReady: (key) => o.queue.isReady(key, taken.priority),
+      take: (key, reconcile) => {
+        const other = o.queue.take(key, taken.priority);
+        if (other) others.push(handle(other, reconcile));
+      },
+    };
+    await handle(taken, (call) => o.reconcile(taken.key, { ...call, beside }));
+    await Promise.all(others);
   }
 
   function succeed(key: string, priority: number, result: Result): ReconcileResult {
@@ -144,11 +173,7 @@ export function startController(o: {
         await turn;
         turn = taken.priority >= URGENT ? undefined : turns.take();
       }
-      try {
-        await handle(taken.key, taken.priority);
-      } finally {
-        o.queue.done(taken.key);
-      }
+      await handleAll(taken);
     }
   }
 

@@ -123,6 +123,23 @@ export class Queue {
     });
   }
 
+  /** Whether `take` would hand out this key. */
+  isReady(key: string, least: number): boolean {
+    const entry = this.#ready.get(key);
+    return entry !== undefined && entry.priority >= Math.max(least, this.#lowest);
+  }
+
+  /**
+   * This very key, ahead of others, when it is ready with at least this priority; undefined when it isn't. Whoever gets it must call
+   * `done`.
+   */
+  take(key: string, least: number): QueuedKey | undefined {
+    const entry = this.isReady(key, least) ? this.#ready.get(key) : undefined;
+    if (!entry) return undefined;
+    this.#ready.delete(key);
+    return this.#hand(entry);
+  }
+
   /** The key is no longer being worked on. What was added meanwhile is handed out now. */
   done(key: string): void {
     const since = this.#running.get(key);
@@ -181,13 +198,17 @@ export class Queue {
       // Who doesn't take the highest priority takes no other.
       if (!taker) break;
       this.#ready.pop();
-      this.#entries.delete(entry.key);
-      const now = this.#now();
-      this.#running.set(entry.key, now);
-      this.#metrics?.waited(Math.max(0, now - entry.readyAt) / 1000);
-      taker.take({ key: entry.key, priority: entry.priority });
+      taker.take(this.#hand(entry));
     }
     if (this.#idlers.length > 0 && this.#isIdle()) for (const resolve of this.#idlers.splice(0)) resolve();
+  }
+
+  #hand({ key, priority, readyAt }: Entry): QueuedKey {
+    this.#entries.delete(key);
+    const now = this.#now();
+    this.#running.set(key, now);
+    this.#metrics?.waited(Math.max(0, now - readyAt) / 1000);
+    return { key, priority };
   }
 
   #isIdle(): boolean {

@@ -10,6 +10,7 @@ import {
   serviceAccounts,
   validatingAdmissionPolicyBindings,
 } from '../../../src/kube/kinds.ts';
+import { createPolicy } from '../endings/policies.ts';
 import { grantManifest, identityManifest, openStage, podsOf, type Stage } from '../endings/stage.ts';
 
 const rbac = 'rbac.authorization.k8s.io';
@@ -154,6 +155,36 @@ describe('hallpass and what is older than its guards', function () {
     await whole();
     await stage.phase(ref, 'Suspended', 'Restoring');
     await stage.remove(agentGrants, ref);
+  });
+
+  it("leaves alone what carries a grant's label and is no grant's, when the grants of its namespace are withdrawn together", async () => {
+    const namespace = await stage.namespace('older-labelled');
+    await stage.identity(namespace);
+    const refs = ['one', 'two', 'three'].map((name) => ({ namespace, name }));
+    const given = await Promise.all(refs.map((ref) => stage.give(grantManifest(ref))));
+    const labels = { 'hallpass.dev/grant': given[0]?.metadata.uid };
+    const copy = {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name: 'a-copy', labels },
+      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'view' },
+      subjects: [{ apiGroup: rbac, kind: 'User', name: 'somebody' }],
+    };
+    const path = `/apis/${rbac}/v1/namespaces/${namespace}/rolebindings`;
+    const agent = await stage.agent(namespace);
+    try {
+      await unguarded(['hallpass-rolebindings'], [() => stage.admin.createRaw(path, copy)]);
+    } finally {
+      await guarded();
+    }
+    await whole();
+    await Promise.all(refs.map((ref) => stage.phase(ref, 'Active')));
+    await agent.until(podsOf(namespace), 200);
+    await createPolicy(stage, 'older-labelled', namespace, { freeze: { reason: 'a test' } });
+    await Promise.all(refs.map((ref) => stage.phase(ref, 'Suspended')));
+    await agent.until(podsOf(namespace), 403);
+    expect((await stage.admin.get(roleBindings, { namespace, name: 'a-copy' })).subjects).to.have.length(1);
+    for (const ref of refs) await stage.remove(agentGrants, ref);
   });
 
   it('makes the ServiceAccount of an agent once the one that had its name is gone', async () => {

@@ -358,6 +358,26 @@ describe('the client', () => {
       expect(wire.received).to.have.length(0);
     });
 
+    it('deletes of a namespace what the labels select, and never all of it', async () => {
+      const items = [roleBinding('x'), roleBinding('y')];
+      const { client, wire } = await connect((_, response) =>
+        sendJson(response, 200, { kind: 'RoleBindingList', metadata: {}, items }),
+      );
+      const selection = { namespace: 'demo', labelSelector: 'a in (b,c)' };
+      const deleted = await client.deleteCollection(roleBindings, selection, { propagationPolicy: 'Background' });
+      expect(deleted.map(({ metadata }) => metadata.name)).to.deep.equal(['x', 'y']);
+      const [sent] = wire.received;
+      expect(sent?.method).to.equal('DELETE');
+      expect(sent?.url.pathname).to.equal(pathOf(roleBindings, 'demo'));
+      expect(sent?.url.searchParams.get('labelSelector')).to.equal('a in (b,c)');
+      expect(JSON.parse(sent?.body ?? '')).to.include({ kind: 'DeleteOptions', propagationPolicy: 'Background' });
+      for (const nothing of [{ namespace: '' }, { labelSelector: '' }]) {
+        const refused = client.deleteCollection(roleBindings, { ...selection, ...nothing });
+        expect(String(await rejection(refused))).to.include('needs a namespace and labels');
+      }
+      expect(wire.received).to.have.length(1);
+    });
+
     it('knows the paths of core and other groups, namespaced or not', () => {
       expect(pathOf(namespaces)).to.equal('/api/v1/namespaces');
       expect(pathOf(namespaces, 'demo', 'demo')).to.equal('/api/v1/namespaces/demo');

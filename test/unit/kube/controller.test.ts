@@ -423,6 +423,37 @@ describe('startController', () => {
     await controller.stop();
   });
 
+  it('works at once on what a call takes beside it, by a call of its own that fails and comes again by itself', async () => {
+    const both = Promise.withResolvers<void>();
+    const beside: string[] = [];
+    const { clock, queue, controller, calls, results } = start(async (key, { beside: others }) => {
+      if (key !== 'first' || beside.length > 0) return undefined;
+      for (const other of ['good', 'bad', 'less', 'first', 'unknown']) {
+        if (!others.isReady(other)) continue;
+        others.take(other, async ({ priority }) => {
+          beside.push(`${other} ${priority}`);
+          await both.promise;
+          if (other === 'bad') throw new Error('no');
+          return undefined;
+        });
+      }
+      return undefined;
+    });
+    for (const key of ['first', 'good', 'bad', 'next']) queue.add(key);
+    queue.add('less', { priority: INITIAL });
+    await settle();
+    expect(beside).to.deep.equal(['good 0', 'bad 0']);
+    // The one worker takes no other key before all have ended.
+    queue.add('good');
+    await settle();
+    expect(calls.map(({ key }) => key)).to.deep.equal(['first']);
+    both.resolve();
+    await clock.advanceAsync(5);
+    expect(calls.map(({ key }) => key)).to.deep.equal(['first', 'next', 'good', 'less', 'bad']);
+    expect(await results()).to.deep.equal({ success: 6, error: 1 });
+    await controller.stop();
+  });
+
   it('starts working only when every source has synced', async () => {
     const first = Promise.withResolvers<void>();
     const second = Promise.withResolvers<void>();

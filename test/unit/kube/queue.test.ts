@@ -53,6 +53,28 @@ describe('Queue', () => {
     expect(await queue.get()).to.deep.equal({ key: 'second', priority: NORMAL });
   });
 
+  it('hands out a very key that is asked for, ahead of others, when it is ready with that priority', async () => {
+    const { clock, queue } = start();
+    for (const key of ['first', 'asked', 'late']) queue.add(key);
+    queue.add('low', { priority: INITIAL });
+    queue.add('waiting', { afterMs: 10 });
+    expect(queue.take('asked', NORMAL)).to.deep.equal({ key: 'asked', priority: NORMAL });
+    for (const key of ['asked', 'low', 'waiting', 'unknown']) {
+      expect(queue.isReady(key, NORMAL), key).to.equal(false);
+      expect(queue.take(key, NORMAL), key).to.equal(undefined);
+    }
+    // As for any other that was handed out: what is added meanwhile comes after `done`.
+    queue.add('asked');
+    expect(queue.isReady('asked', NORMAL)).to.equal(false);
+    expect(await queue.get()).to.include({ key: 'first' });
+    queue.done('asked');
+    clock.advance(10);
+    expect(await drain(queue)).to.deep.equal(['late', 'asked', 'waiting', 'low']);
+    queue.add('held');
+    queue.onlyFrom(URGENT);
+    expect(queue.isReady('held', NORMAL)).to.equal(false);
+  });
+
   it('lets every change pass the initial list, which stays in its own order', async () => {
     const { queue } = start();
     for (let i = 0; i < 5; i++) queue.add(`listed-${i}`, { priority: INITIAL });
