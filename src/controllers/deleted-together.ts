@@ -8,7 +8,10 @@ import type { ObjectRef } from '../kube/object.ts';
 import { messageOf } from '../text.ts';
 
 /** How many go with one request: the API server deletes them one after the other. */
-export const MOST_TOGETHER = 20;
+export const MOST_TOGETHER = 10;
+
+/** How long that may take, in milliseconds: where each takes long, as by somebody's webhook, they are sooner gone side by side. */
+const LONGEST = 3_000;
 
 /** How long each is deleted by itself after some could not be deleted together, in milliseconds. */
 const APART = 10_000;
@@ -91,7 +94,7 @@ export class DeletedTogether {
       const were = await this.#client.deleteCollection(
         roleBindings,
         { namespace, labelSelector },
-        { propagationPolicy },
+        { propagationPolicy, timeoutMs: LONGEST },
       );
       return new Set(were.flatMap(({ metadata }) => (metadata.finalizers?.length ? [] : [metadata.name])));
     } catch (error) {

@@ -16,12 +16,16 @@ describe('DeletedTogether', () => {
   });
 
   /** A server that deletes together what `goes` says, and each by itself unless that is forbidden. */
-  async function connect(o: { goes?: number[]; kept?: number[]; together?: number; forbidden?: number } = {}) {
+  async function connect(
+    o: { goes?: number[]; kept?: number[]; together?: number | 'silent'; forbidden?: number } = {},
+  ) {
     wire = await startWire(({ url }, response) => {
       const [name] = url.pathname.split('/').slice(-1);
       if (name !== 'rolebindings') {
         if (name === ref(o.forbidden ?? -1).name) sendJson(response, 403, status(403, 'Forbidden', 'no'));
         else sendJson(response, 200, status(200, '', ''));
+      } else if (o.together === 'silent') {
+        // Says nothing, for as long as it is waited for.
       } else if (o.together) {
         sendJson(response, o.together, status(o.together, 'Forbidden', 'not together'));
       } else {
@@ -86,6 +90,14 @@ describe('DeletedTogether', () => {
     expect(results.map((result) => result.status)).to.deep.equal(['fulfilled', 'rejected']);
     const [, refused] = results;
     expect(refused?.status === 'rejected' && isForbidden(refused.reason)).to.equal(true);
+    expect(together.isPossible).to.equal(false);
+  });
+
+  it('deletes each by itself when that takes too long together', async function () {
+    this.timeout(10_000);
+    const { together } = await connect({ together: 'silent' });
+    await Promise.all([ref(1), ref(2)].map(together.open()));
+    expect(asked().slice(0, 2)).to.deep.equal([`demo ${ref(1).name}`, `demo ${ref(2).name}`]);
     expect(together.isPossible).to.equal(false);
   });
 
