@@ -50,6 +50,19 @@ export async function quiet(healthUrl: string, quietMs = 3_000): Promise<void> {
   }
 }
 
+/** What hallpass says of its heap, as details of a figure. */
+export async function heapDetails(healthUrl: string): Promise<[string, string][]> {
+  const samples = await scrape(healthUrl);
+  const megabytes = (of: string) => {
+    const bytes = samples.find(({ name }) => name === `nodejs_${of}_bytes`)?.value ?? Number.NaN;
+    return `${(bytes / 1_000_000).toFixed(0)} MB`;
+  };
+  return [
+    ['heap, in use and taken', `${megabytes('heap_size_used')}, ${megabytes('heap_size_total')}`],
+    ['outside of the heap', megabytes('external_memory')],
+  ];
+}
+
 /** Requests that go on for as long as hallpass lives, whatever there is to do. */
 export function isUpkeep(key: string): boolean {
   return key.startsWith('WATCH ') || key.endsWith(' leases');

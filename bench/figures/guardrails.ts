@@ -4,8 +4,8 @@ import { API_VERSION } from '../../src/api/names.ts';
 import type { Figure } from '../figure.ts';
 import { inFlight } from '../in-flight.ts';
 import { names } from '../lab.ts';
-import { quiet, scrape } from '../metrics.ts';
-import { quietMegabytes } from '../processes.ts';
+import { heapDetails, quiet } from '../metrics.ts';
+import { quietMegabytes, residentMegabytes } from '../processes.ts';
 import { GRANTS, tenThousandGrants } from '../ten-thousand.ts';
 
 const targetMegabytes = 300;
@@ -56,13 +56,15 @@ export const guardrails: Figure = {
       );
     }
     await quiet(lab.hallpass.healthUrl);
+    const busy = await residentMegabytes(lab.hallpass.pid);
     const resident = await quietMegabytes(lab.hallpass.pid);
-    const samples = await scrape(lab.hallpass.healthUrl);
-    const used = samples.find(({ name }) => name === 'nodejs_heap_size_used_bytes')?.value ?? Number.NaN;
     return {
       value: `${resident.toFixed(0)} MB`,
       met: resident <= targetMegabytes,
-      details: [['heap in use', `${(used / 1_000_000).toFixed(0)} MB`]],
+      details: [
+        ['right after it was at work', `${busy.toFixed(0)} MB`],
+        ...(await heapDetails(lab.hallpass.healthUrl)),
+      ],
     };
   },
 };
