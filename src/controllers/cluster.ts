@@ -7,6 +7,7 @@ import {
   CLUSTER_ISSUER_ROLE,
   GRANTABLE_CLUSTER_ROLE,
   GRANTABLE_ROLE,
+  grantObjectName,
   grantUidOfBinding,
   grantUidOfObject,
   ISSUER_ROLE,
@@ -67,6 +68,8 @@ export const INDEX = {
   target: 'target',
   /** Signals by what they are about, as `aboutKey` writes it. */
   about: 'about',
+  /** Bindings that have the label of a grant and not its name, by the grant's uid. */
+  copiedLabel: 'copiedLabel',
   /** Bindings by whom they name. */
   subject: 'subject',
   /** Bindings by the role that they give, as `roleKey` writes it. */
@@ -149,6 +152,10 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
 
 const bindingIndexes = {
   [INDEX.grantUid]: (binding: RoleBinding) => listOf(grantUidOfBinding(binding)),
+  [INDEX.copiedLabel]: ({ metadata: { name, labels } }: RoleBinding) => {
+    const uid = labels?.[LABELS.grant];
+    return uid === undefined || name === grantObjectName(uid) ? [] : [uid];
+  },
   // A grant's binding is found by its grant, and is no standing access.
   [INDEX.subject]: (binding: RoleBinding) =>
     grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],

@@ -28,17 +28,19 @@ export class DeletedTogether {
   readonly #client: Client;
   readonly #log: Log;
   readonly #guarded: () => boolean;
+  readonly #isCopied: (uid: string) => boolean;
   #apartUntil = Number.NEGATIVE_INFINITY;
   readonly #running = new Set<Promise<void>>();
 
   /**
-   * `guarded`: whether the guards stand. They keep hallpass from deleting what is no grant's though it has the label of one, which a
-   * selection by labels would.
+   * A selection by labels would delete what is no grant's though it has the label of one: `isCopied` says of a grant's uid whether
+   * there is such a RoleBinding. `guarded`: whether the guards stand, which keep anybody from making more.
    */
-  constructor(o: { client: Client; log: Log; guarded: () => boolean }) {
+  constructor(o: { client: Client; log: Log; guarded: () => boolean; isCopied: (uid: string) => boolean }) {
     this.#client = o.client;
     this.#log = o.log;
     this.#guarded = o.guarded;
+    this.#isCopied = o.isCopied;
   }
 
   /** Whether it may be tried now. */
@@ -63,7 +65,8 @@ export class DeletedTogether {
     this.#running.add(sending);
     return (ref) => {
       const { namespace } = ref;
-      if (!isOpen || !namespace || grantUidOf(ref.name) === undefined) return alone(ref);
+      const uid = grantUidOf(ref.name);
+      if (!isOpen || !namespace || uid === undefined || this.#isCopied(uid)) return alone(ref);
       return new Promise((resolve) => {
         const those = asked.get(namespace) ?? [];
         asked.set(namespace, those);

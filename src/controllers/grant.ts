@@ -98,8 +98,13 @@ export class GrantReconciler {
     this.#guardProblems = o.guardProblems;
     this.#complete = o.complete;
     this.#unbinding = new Unbinding(o);
-    const { client, log } = o.cluster;
-    this.#together = new DeletedTogether({ client, log, guarded: () => o.guardProblems().length === 0 });
+    const { client, log, caches } = o.cluster;
+    this.#together = new DeletedTogether({
+      client,
+      log,
+      guarded: () => o.guardProblems().length === 0,
+      isCopied: (uid) => caches.roleBindings.byIndex(INDEX.copiedLabel, uid).length > 0,
+    });
   }
 
   /** Whether a failure may have left access that has to go: then it is tried again soon, and before others are given any. */

@@ -17,7 +17,7 @@ describe('DeletedTogether', () => {
 
   /** A server that deletes together what `goes` says, and each by itself unless that is forbidden. */
   async function connect(
-    o: { goes?: number[]; kept?: number[]; together?: number | 'silent'; forbidden?: number } = {},
+    o: { copied?: number; goes?: number[]; kept?: number[]; together?: number | 'silent'; forbidden?: number } = {},
   ) {
     wire = await startWire(({ url }, response) => {
       const [name] = url.pathname.split('/').slice(-1);
@@ -40,7 +40,12 @@ describe('DeletedTogether', () => {
     const credentials = { server: wire.server };
     client = new Client({ credentials });
     let guarded = true;
-    const together = new DeletedTogether({ client, log: silentLog, guarded: () => guarded });
+    const together = new DeletedTogether({
+      client,
+      log: silentLog,
+      guarded: () => guarded,
+      isCopied: (of) => of === uid(o.copied ?? 0),
+    });
     return { together, unguard: () => (guarded = false) };
   }
   /** What was asked of the server, in an order of its own. */
@@ -75,6 +80,12 @@ describe('DeletedTogether', () => {
       'demo somebodys',
       `other ${ref(3).name}`,
     ]);
+  });
+
+  it('deletes by itself whose label something has that is no grant’s', async () => {
+    const { together } = await connect({ copied: 2, goes: [1, 3] });
+    await Promise.all([ref(1), ref(2), ref(3)].map(together.open()));
+    expect(asked()).to.deep.equal([`demo ${ref(2).name}`, `demo hallpass.dev/grant in (${uid(1)},${uid(3)})`]);
   });
 
   it('deletes by itself, too, what did not go with the others, or what a finalizer keeps', async () => {
