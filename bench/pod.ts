@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { stripTypes } from '../image/strip-types.ts';
 import { type HallpassProcess, type Playground, runHallpass } from '../test/controlplane/playground.ts';
 
+/** As much heap as V8 allows itself in a container of 512 MiB, the limit of `deploy/`; of a machine it takes what there is. */
+const heapLimit = '--max-old-space-size=256';
+
 const checkout = join(import.meta.dirname, '..');
 const preloaded = import.meta.resolve('./as-in-a-pod.js');
 
@@ -24,7 +27,7 @@ export async function startAsInPod(playground: Playground): Promise<HallpassProc
   const hallpass = await runHallpass(playground, {
     name: 'hallpass',
     logFile: join(directory, 'hallpass.log'),
-    program: [`--import=${preloaded}`, join(program, 'src/main.js')],
+    program: [heapLimit, `--import=${preloaded}`, join(program, 'src/main.js')],
     environment: {
       NODE_ENV: 'production',
       KUBERNETES_SERVICE_HOST: server.hostname,
