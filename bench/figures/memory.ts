@@ -11,7 +11,7 @@ export const memory: Figure = {
   title: `resident memory at ${GRANTS.toLocaleString('en')} grants`,
   target: `≤ ${targetMegabytes} MB`,
   method:
-    'Of the process that issued them all, as Linux counts it (VmRSS), in MB of 1,000,000 bytes, when nobody has asked anything of it for 10 s; and before that.',
+    'Of the process that issued them all, as Linux counts it (VmRSS), in MB of 1,000,000 bytes, with the heap that V8 allows itself in a container of 512 MiB, when nobody has asked anything of it for 10 s; and before that.',
   async measure(progress) {
     const { lab } = await tenThousandGrants(progress, { lapsing: LAPSING });
     const busy = await residentMegabytes(lab.hallpass.pid);

@@ -110,6 +110,18 @@ export function grantUidOfObject({
   return uid !== undefined && isOfGrant({ metadata: { labels } }, uid) ? uid : undefined;
 }
 
+/** The uid of the grant whose label an object has that is not its own, by its name. */
+export function copiedGrantUid({
+  name,
+  labels,
+}: {
+  name: string;
+  labels?: Record<string, string>;
+}): string | undefined {
+  const uid = labels?.[LABELS.grant];
+  return uid === grantUidOf(name) ? undefined : uid;
+}
+
 type Binding = {
   metadata: { name: string; labels?: Record<string, string> | undefined };
   roleRef: { kind: string; name: string };

@@ -5,9 +5,9 @@ import { agentIdentities, type ParsedIdentity } from '../api/identity.ts';
 import {
   CLUSTER_DEAD_MAN,
   CLUSTER_ISSUER_ROLE,
+  copiedGrantUid,
   GRANTABLE_CLUSTER_ROLE,
   GRANTABLE_ROLE,
-  grantObjectName,
   grantUidOfBinding,
   grantUidOfObject,
   ISSUER_ROLE,
@@ -152,10 +152,7 @@ export function openCaches(o: { client: Client; log: Log; metrics: KubeMetrics }
 
 const bindingIndexes = {
   [INDEX.grantUid]: (binding: RoleBinding) => listOf(grantUidOfBinding(binding)),
-  [INDEX.copiedLabel]: ({ metadata: { name, labels } }: RoleBinding) => {
-    const uid = labels?.[LABELS.grant];
-    return uid === undefined || name === grantObjectName(uid) ? [] : [uid];
-  },
+  [INDEX.copiedLabel]: ({ metadata }: RoleBinding) => listOf(copiedGrantUid(metadata)),
   // A grant's binding is found by its grant, and is no standing access.
   [INDEX.subject]: (binding: RoleBinding) =>
     grantUidOfBinding(binding) === undefined ? (binding.subjects ?? []).map(subjectKey) : [],

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import {
   acceptedNamespaces,
+  copiedGrantUid,
   grantLabels,
   grantObjectName,
   grantUidOf,
@@ -49,6 +50,17 @@ describe('derived names', () => {
     expect(grantUidOfObject({ name: `hallpass-${uid}` })).to.equal(undefined);
     expect(grantUidOfObject({ name: 'given', labels })).to.equal(undefined);
     expect(grantUidOfObject({ name: 'hallpass-x', labels: { 'hallpass.dev/grant': 'x' } })).to.equal(undefined);
+  });
+
+  it('do not make a copied label an object’s own', () => {
+    const uid = '0b7e5b43-8d2c-4f6e-9d0a-1c2d3e4f5a6b';
+    const another = '5d1f0c7a-2b3e-4a5d-8c6b-7e8f9a0b1c2d';
+    const labels = { 'hallpass.dev/grant': uid };
+    expect(copiedGrantUid({ name: `hallpass-${uid}`, labels })).to.equal(undefined);
+    expect(copiedGrantUid({ name: 'a-copy', labels })).to.equal(uid);
+    expect(copiedGrantUid({ name: `hallpass-${another}`, labels })).to.equal(uid);
+    expect(copiedGrantUid({ name: `hallpass-${uid}` })).to.equal(undefined);
+    expect(copiedGrantUid({ name: 'a-copy' })).to.equal(undefined);
   });
 
   it('belong to a grant also without the label where a binding names an agent or binds the Role of its name', () => {
